@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+
+namespace sbm::data {
+
+/// One sample as it lies in the mapped shard; valid as long as the Dataset lives.
+struct SampleView {
+  std::span<const std::uint8_t> tokens8;       ///< token ids when the column is u8
+  std::span<const std::uint16_t> tokens16;     ///< token ids when the column is u16
+  std::int32_t label = -1;                     ///< class id; -1 without
+  std::span<const std::uint8_t> token_labels;  ///< kPerToken only, one a token
+  [[nodiscard]] std::int64_t length() const {
+    return static_cast<std::int64_t>(tokens8.size() + tokens16.size());
+  }
+};
+
+/// One split ("train", "validation", "test") of a data set folder: memory-mapped shards behind one
+/// checked index. Opening checks the index, every shard's size, header and footer; the blocks
+/// themselves are checked at first touch. Const members may be called from any thread.
+class Dataset {
+ public:
+  /// Throws DataError (file, what was expected, what was found).
+  static Dataset open(const std::filesystem::path& folder, const std::string& split);
+
+  Dataset(Dataset&&) noexcept;
+  Dataset& operator=(Dataset&&) noexcept;
+  ~Dataset();
+
+  [[nodiscard]] std::uint64_t size() const;       ///< samples in the split
+  [[nodiscard]] const std::string& task() const;  ///< e.g. "lra/listops"
+  [[nodiscard]] const std::string& split() const;
+  [[nodiscard]] LabelKind label_kind() const;
+  [[nodiscard]] const std::vector<std::string>& label_names() const;  ///< by class id
+  [[nodiscard]] std::int32_t vocabulary_size() const;  ///< ids are below it; 0 is padding
+  [[nodiscard]] std::int64_t longest() const;          ///< tokens of the longest sample
+  /// XXH3-128 in hex of the folder's index: the identity of the data, kept in checkpoints.
+  [[nodiscard]] const std::string& fingerprint() const;
+  /// Throws DataError when a block of the shard does not match its checksum.
+  [[nodiscard]] SampleView sample(std::uint64_t id) const;
+
+ private:
+  struct State;
+  explicit Dataset(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Builds a padded batch from samples `ids`. Sequences are cut to max_length; padded_length is the
+/// longest of them rounded up to a multiple of `length_multiple`, at most max_length.
+Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::int64_t max_length,
+              std::int64_t length_multiple);
+
+}  // namespace sbm::data

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "data/batch.h"
+#include "data/dataset.h"
+
+namespace sbm::data {
+
+/// Which micro-batches a rank gets. Micro-batch j of step t holds the samples at positions
+/// t * global_batch + j * micro_batch ... of the run; position p belongs to epoch p / N and is
+/// element p % N of that epoch's permutation, so training batches straddle epochs and the whole
+/// state of the order is one integer.
+struct TrainingPlan {
+  std::uint64_t seed = 0;
+  std::int64_t global_batch = 0;       ///< samples a step; a multiple of micro_batch
+  std::int64_t micro_batch = 0;        ///< samples a micro-batch
+  std::int64_t first_micro_batch = 0;  ///< this rank's contiguous run of the step: [first, last)
+  std::int64_t last_micro_batch = 0;
+  std::int64_t first_step = 0;  ///< where to begin (resume)
+  std::int64_t max_length = 0;  ///< tokens kept of a sample
+  std::int64_t length_multiple = 64;
+  int prefetch = 2;  ///< micro-batches prepared ahead by a thread of the loader
+};
+
+/// Hands out this rank's micro-batches of a training run in order, for ever. One consumer thread.
+class TrainingLoader {
+ public:
+  /// `dataset` outlives the loader. Throws ConfigError on an impossible plan.
+  TrainingLoader(const Dataset& dataset, const TrainingPlan& plan);
+  ~TrainingLoader();
+  TrainingLoader(const TrainingLoader&) = delete;
+  TrainingLoader& operator=(const TrainingLoader&) = delete;
+
+  /// The next micro-batch. Rethrows what the preparing thread threw.
+  Batch next();
+
+ private:
+  class Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+/// The id at `position` of a run over `size` samples: epoch = position / size, keyed permutation of
+/// that epoch (stream kDataOrder), O(1) memory and time.
+std::uint64_t sample_at(std::uint64_t seed, std::uint64_t size, std::uint64_t position);
+
+}  // namespace sbm::data

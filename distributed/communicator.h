@@ -1,0 +1,69 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+// The collectives that training needs, whoever carries them: one process, MPI on the CPU, NCCL on
+// GPUs. Everything that decides bits (sums of floats) lives above this interface, in a fixed order;
+// a Communicator only moves bytes and sums integers.
+namespace sbm::distributed {
+
+/// A collective under way. Dropping it without wait() is an error of the caller.
+class Work {
+ public:
+  virtual ~Work() = default;
+  /// Returns when the buffers may be used again. Throws CommunicationError naming operation, rank,
+  /// host and the seconds waited when the deadline passes or a peer fails.
+  virtual void wait() = 0;
+};
+
+/// One rank's end of a group. Every rank calls the same operations in the same order, from one
+/// thread. Buffers stay alive and untouched until wait(). Host memory for MPI and SingleProcess.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  [[nodiscard]] virtual int rank() const = 0;
+  [[nodiscard]] virtual int world_size() const = 0;
+  [[nodiscard]] virtual int local_rank() const = 0;  ///< rank among those of this host
+  [[nodiscard]] virtual const std::string& host() const = 0;
+
+  /// The deadline of each collective from now on.
+  virtual void set_timeout(std::chrono::seconds timeout) = 0;
+
+  /// Sends send[send_offsets[r] .. send_offsets[r + 1]) to rank r and receives rank r's part into
+  /// receive[receive_offsets[r] ..]. Offsets have world_size + 1 entries, in bytes. Any size.
+  virtual std::unique_ptr<Work> all_to_all(std::span<const std::byte> send,
+                                           std::span<const std::size_t> send_offsets,
+                                           std::span<std::byte> receive,
+                                           std::span<const std::size_t> receive_offsets) = 0;
+  /// Every rank's part in rank order in `receive`; offsets as above.
+  virtual std::unique_ptr<Work> all_gather(std::span<const std::byte> send,
+                                           std::span<std::byte> receive,
+                                           std::span<const std::size_t> receive_offsets) = 0;
+  /// Elementwise integer sum over ranks, in place.
+  virtual std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) = 0;
+  /// Elementwise integer maximum over ranks, in place.
+  virtual std::unique_ptr<Work> all_reduce_max(std::span<std::int64_t> values) = 0;
+  virtual std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) = 0;
+  virtual std::unique_ptr<Work> barrier() = 0;
+
+  /// Ends every rank of the group with this exit code, now; does not return for MPI. SingleProcess
+  /// throws CommunicationError.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+};
+
+/// Variable-length strings of all ranks, in rank order, on every rank.
+std::vector<std::string> all_gather_strings(Communicator& communicator, const std::string& mine);
+/// root's string on every rank.
+std::string broadcast_string(Communicator& communicator, const std::string& value, int root);
+
+/// The group of one: every operation copies or does nothing.
+std::unique_ptr<Communicator> make_single_process_communicator();
+
+}  // namespace sbm::distributed
