@@ -1,0 +1,262 @@
+#!/usr/bin/env bash
+# Installs what building and running sbm needs, and nothing that is already there.
+#
+#   ./launch/setup.sh [--checks] [--build-space MB]
+#
+#   --checks          also clang-format and clang-tidy, for the checks of the sources
+#   --build-space MB  ask for so much free disk space besides, for the build that follows
+#
+# Debian packages come by apt (as root, or through sudo). LibTorch comes as pinned wheels into .deps/libtorch,
+# unless SBM_TORCH_DIR names a LibTorch 2.11. It says what it will do before it does it; a second run does nothing.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+deps=$root/.deps
+libtorch=$deps/libtorch
+requirements=$root/launch/requirements-libtorch.txt
+log=$deps/setup.log
+
+build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
+  protobuf-compiler libhwy-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev
+  libicu-dev libgtest-dev libgmock-dev xz-utils)
+check_packages=(clang-format clang-tidy)
+download_packages=(python3-pip unzip ca-certificates)
+
+# Disk space in MB, measured on a minimal Debian 12 and rounded up.
+packages_space=1300   # every package of the three lists, with its archive
+download_space=1200   # the largest moment of the download: pip's own copy beside the wheels
+unpacked_space=550    # .deps/libtorch
+
+checks=no
+build_space=0
+work=                 # the temporary folder of install_libtorch
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+  printf 'setup: error: %s\n' "$*" >&2
+  exit 1
+}
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+
+read_options() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --checks) checks=yes ;;
+      --build-space)
+        [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "setup: --build-space expects a number of MB, found '${2:-}'" >&2; exit 2; }
+        build_space=$2
+        shift
+        ;;
+      -h | --help) usage; exit 0 ;;
+      *) echo "setup: unknown option '$1'; known are --checks, --build-space MB and --help" >&2; exit 2 ;;
+    esac
+    shift
+  done
+}
+
+# True where `dpkg` says the package is installed.
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Refuses systems whose packages are older than what CMakeLists.txt asks for.
+check_system() {
+  local system release machine
+  machine=$(uname -m)
+  system=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown}") || system=unknown
+  release=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-0}") || release=0
+  [ "$(uname -s)" = Linux ] || fail "Linux expected, found $(uname -s): use Debian 12 in a container or virtual machine."
+  [ "$machine" = x86_64 ] || fail "an x86_64 processor expected, found $machine: the pinned LibTorch is built for x86_64 only."
+  case $system in
+    debian) [ "${release%%.*}" -ge 12 ] || fail "Debian 12 or newer expected, found Debian $release." ;;
+    ubuntu) [ "${release%%.*}" -ge 24 ] || fail "Ubuntu 24.04 or newer expected, found Ubuntu $release." ;;
+    *) command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+      fail "Debian 12 or Ubuntu 24.04 expected, found '$system': install the libraries listed in docs/install.md yourself and build with 'cmake --preset release'." ;;
+  esac
+}
+
+# What identifies the unpacked LibTorch: names, versions and checksums of the wheels.
+wanted_stamp() { grep -v '^#' "$requirements" | grep -oE '[a-z-]+==[0-9.]+|sha256:[0-9a-f]{64}'; }
+
+libtorch_ready() {
+  [ -f "$libtorch/torch/lib/libtorch_cpu.so" ] && [ -f "$libtorch/torch/include/ATen/ATen.h" ] &&
+    [ "$(cat "$libtorch/.complete" 2>/dev/null)" = "$(wanted_stamp)" ]
+}
+
+check_given_torch() {
+  local version=$SBM_TORCH_DIR/include/torch/headeronly/version.h
+  [ -f "$SBM_TORCH_DIR/lib/libtorch_cpu.so" ] && [ -f "$version" ] ||
+    fail "SBM_TORCH_DIR=$SBM_TORCH_DIR is no LibTorch 2.11: expected include/ and lib/libtorch_cpu.so in it."
+  grep -q 'define TORCH_VERSION_MAJOR 2$' "$version" && grep -q 'define TORCH_VERSION_MINOR 11$' "$version" ||
+    fail "SBM_TORCH_DIR=$SBM_TORCH_DIR: LibTorch 2.11 expected, found $(awk '/define TORCH_VERSION_M(AJOR|INOR) /{printf "%s%s", s, $3; s="."}' "$version")."
+}
+
+# The pip of whichever python3 has one; Debian's comes second, because one found first may lack it.
+find_pip() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    if "$python" -m pip --version >/dev/null 2>&1; then
+      echo "$python"
+      return 0
+    fi
+  done
+  return 1
+}
+
+free_space() { # FOLDER: MB that a user may still write on the file system of FOLDER
+  df -Pm "$1" | awk 'NR == 2 {print $4}'
+}
+
+# check_space MB_FOR_PACKAGES MB_FOR_THE_TREE
+check_space() {
+  local needed=$2 free
+  if [ "$(stat -c %d /usr)" = "$(stat -c %d "$root")" ]; then
+    needed=$((needed + $1))
+  elif [ "$1" -gt 0 ]; then
+    free=$(free_space /usr)
+    [ "$free" -ge "$1" ] || fail "not enough disk space in /usr: $1 MB needed, $free MB free."
+  fi
+  [ "$needed" -gt 0 ] || return 0
+  free=$(free_space "$root")
+  [ "$free" -ge "$needed" ] || fail "not enough disk space in $root: $needed MB needed, $free MB free."
+}
+
+# Sets the array `apt` to the command that runs apt-get as root, or says what to do.
+find_apt() {
+  if [ "$(id -u)" -eq 0 ]; then
+    apt=(env)
+  elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+    apt=(sudo env)
+  else
+    fail "packages are missing and neither root nor sudo is at hand; let an administrator run: apt-get install --no-install-recommends $*"
+  fi
+  local name
+  for name in http_proxy https_proxy no_proxy; do
+    [ -z "${!name:-}" ] || apt+=("$name=${!name}")   # sudo drops them
+  done
+  apt+=(DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+}
+
+install_packages() {
+  local apt problem
+  find_apt "$@"
+  if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
+    problem=$(grep -m1 -E '^E: ' "$log" || tail -n 1 "$log")
+    if grep -qE 'No space left|enough free space' "$log"; then
+      fail "apt ran out of disk space: $packages_space MB are needed in /usr and /var. ($problem)"
+    elif grep -qE 'Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (failed|timed out)|Network is unreachable|Unable to fetch' "$log"; then
+      fail "apt could not reach the package servers: check the network or the proxy, then run this again. ($problem)"
+    elif grep -q 'Unable to locate package' "$log"; then
+      fail "apt does not know a package: check that /etc/apt names the main archive of your Debian or Ubuntu. ($problem)"
+    fi
+    fail "apt-get failed: $problem (all of it: $log)"
+  fi
+}
+
+# Downloads the pinned wheels into the folder $1.
+download_wheels() {
+  local python problem platform
+  local options=(--no-deps --require-hashes --only-binary=:all: --no-cache-dir --retries 3
+    --disable-pip-version-check --implementation cp --python-version 311 --abi cp311 --dest "$1")
+  # pip does not conclude from a newer manylinux that it may take an older one.
+  for platform in manylinux_2_28 manylinux_2_27 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
+    options+=(--platform "${platform}_x86_64")
+  done
+  [ -t 1 ] || options+=(--progress-bar off)
+  python=$(find_pip) || fail "python3 has no pip although python3-pip is installed; try: /usr/bin/python3 -m pip --version"
+  # A temporary folder of our own: /tmp may be small, and a killed run leaves nothing outside .deps.
+  if ! TMPDIR=$1 PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download "${options[@]}" -r "$requirements" 2>"$log"; then
+    problem=$(grep -m1 '^ERROR: ' "$log" || tail -n 1 "$log")
+    if grep -q 'No space left' "$log"; then
+      fail "the download ran out of disk space: $download_space MB are needed in $deps."
+    elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
+      fail "a downloaded wheel does not have the checksum pinned in $requirements, so it was not used."
+    elif grep -qE 'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Failed to establish|ConnectionReset|IncompleteRead' "$log"; then
+      fail "pip could not reach the Python package index: check the network or the proxy, or name an existing LibTorch 2.11 with SBM_TORCH_DIR."
+    fi
+    fail "pip download failed: $problem (all of it: $log)"
+  fi
+}
+
+# Unpacks of the wheels in $1 into the folder $2 what the CPU program is compiled with and loads.
+unpack_wheels() {
+  local members missing
+  members=('torch/include/*' torch/lib/libtorch_cpu.so torch/lib/libc10.so torch/lib/libgomp.so.1
+    'torch-*.dist-info/licenses/*' nvidia/cu13/lib/libcupti.so.13 nvidia/cu13/lib/libcudart.so.13)
+  mkdir "$2"
+  local wheel code
+  for wheel in "$1"/*.whl; do
+    code=0
+    unzip -q -o "$wheel" "${members[@]}" -d "$2" >>"$log" 2>&1 || code=$?
+    # 11: some of the patterns match nothing in this wheel, as expected.
+    [ "$code" -eq 0 ] || [ "$code" -eq 11 ] ||
+      fail "could not unpack $(basename "$wheel"): $(tail -n 1 "$log") ($unpacked_space MB are needed in $deps)"
+  done
+  missing=$(ldd "$2/torch/lib/libtorch_cpu.so" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
+  [ -z "$missing" ] || fail "the unpacked LibTorch lacks libraries that it needs: $missing"
+  wanted_stamp >"$2/.complete"
+}
+
+# Nothing of a run that is killed half-way is ever seen: the tree is made beside its place and renamed.
+install_libtorch() {
+  rm -rf "$deps"/libtorch.tmp.*
+  work=$(mktemp -d "$deps/libtorch.tmp.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/wheels"
+  download_wheels "$work/wheels"
+  say "unpacking into $libtorch"
+  unpack_wheels "$work/wheels" "$work/libtorch"
+  chmod 755 "$work/libtorch"
+  sync -f "$work/libtorch/.complete"
+  if [ -e "$libtorch" ]; then mv "$libtorch" "$work/replaced"; fi
+  mv "$work/libtorch" "$libtorch"
+  rm -rf "$work"
+  trap - EXIT
+}
+
+main() {
+  read_options "$@"
+  check_system
+
+  local wanted=("${build_packages[@]}") missing=() package need_libtorch=no
+  [ "$checks" = no ] || wanted+=("${check_packages[@]}")
+  if [ -n "${SBM_TORCH_DIR:-}" ]; then
+    check_given_torch
+  elif ! libtorch_ready; then
+    need_libtorch=yes
+    find_pip >/dev/null || wanted+=(python3-pip)
+    wanted+=(unzip ca-certificates)
+  fi
+  for package in "${wanted[@]}"; do
+    installed "$package" || missing+=("$package")
+  done
+
+  local tree_space=$build_space
+  [ "$need_libtorch" = no ] || tree_space=$((tree_space + download_space + unpacked_space))
+  if [ ${#missing[@]} -gt 0 ]; then
+    say "will install with apt: ${missing[*]}"
+  fi
+  if [ "$need_libtorch" = yes ]; then
+    say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep == | tr '\n' ' ')"
+  fi
+  # In proportion to what is missing: one forgotten header package must not ask for a gigabyte.
+  check_space $((packages_space * ${#missing[@]} / (${#build_packages[@]} + ${#download_packages[@]}))) "$tree_space"
+
+  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ]; then
+    mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
+    exec 9>"$deps/.lock"
+    flock -n 9 || { say "waiting for another set-up in $deps"; flock 9; }
+  fi
+  if [ ${#missing[@]} -gt 0 ]; then
+    install_packages "${missing[@]}"
+    say "installed ${#missing[@]} packages"
+  fi
+  if [ "$need_libtorch" = yes ] && ! libtorch_ready; then
+    install_libtorch
+    say "LibTorch is ready in $libtorch"
+  fi
+  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ]; then
+    say "everything is there"
+  fi
+}
+
+main "$@"
