@@ -236,7 +236,7 @@ main() {
     say "will install with apt: ${missing[*]}"
   fi
   if [ "$need_libtorch" = yes ]; then
-    say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep == | tr '\n' ' ')"
+    say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep '==' | tr '\n' ' ')"
   fi
   # In proportion to what is missing: one forgotten header package must not ask for a gigabyte.
   check_space $((packages_space * ${#missing[@]} / (${#build_packages[@]} + ${#download_packages[@]}))) "$tree_space"
