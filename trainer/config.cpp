@@ -1,0 +1,163 @@
+#include "trainer/config.h"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "base/error.h"
+#include "trainer/config_fields.h"
+#include "trainer/nearest_name.h"
+
+namespace sbm::trainer {
+namespace {
+
+/// Turns protobuf's words about a field or an enum value it does not know into this project's.
+std::string explain(const std::string& message) {
+  static const std::regex kUnknownField(
+      R"re(Message type "([^"]*)" has no field named "([^"]*)".*)re");
+  static const std::regex kUnknownValue(
+      R"re(Unknown enumeration value of "([^"]*)" for field "([^"]*)".*)re");
+  std::smatch match;
+  if (std::regex_match(message, match, kUnknownField)) {
+    const std::vector<std::string> names = field_names(match[1].str());
+    return message_path(match[1].str()) + match[2].str() + ": no such field; expected one of " +
+           list_names(names) + suggestion(match[2].str(), names);
+  }
+  if (std::regex_match(message, match, kUnknownValue)) {
+    const std::vector<std::string> names = enum_values(match[2].str());
+    return match[2].str() + ": expected " + list_names(names) + ", found \"" + match[1].str() +
+           "\"" + suggestion(match[1].str(), names);
+  }
+  return message;
+}
+
+class ProblemCollector : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    std::string place;
+    if (line >= 0) place = "line " + std::to_string(line + 1) + ":" + std::to_string(column + 1);
+    problems_.push_back(place + ": " + explain(message));
+  }
+  /// An unknown field is only a warning to the parser when it is told to read on past it, which
+  /// finds the other problems too.
+  void AddWarning(int line, google::protobuf::io::ColumnNumber column,
+                  const std::string& message) override {
+    AddError(line, column, message);
+  }
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+
+ private:
+  std::vector<std::string> problems_;
+};
+
+std::string read_file(const std::filesystem::path& file) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(file, error);
+  if (!std::filesystem::exists(status)) {
+    throw ConfigError(file.string() + ": expected a configuration file, found nothing there");
+  }
+  if (std::filesystem::is_directory(status)) {
+    throw ConfigError(file.string() + ": expected a configuration file, found a folder");
+  }
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    throw ConfigError(file.string() + ": cannot open: " + std::strerror(errno));
+  }
+  // Not the size the file system tells: a pipe or a device has none, or has no end.
+  std::string text(kLargestConfigBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (stream.bad()) throw ConfigError(file.string() + ": cannot read: " + std::strerror(errno));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.size() > kLargestConfigBytes) {
+    throw ConfigError(file.string() + ": expected a configuration of at most " +
+                      std::to_string(kLargestConfigBytes) + " bytes, found a larger file");
+  }
+  return text;
+}
+
+bool may_change_on_resume(const std::string& path) {
+  return path.starts_with("runtime.") || path.starts_with("checkpoint.") ||
+         path == "training.stop_at_step" || path == "training.evaluate_every" ||
+         path == "training.log_every";
+}
+
+}  // namespace
+
+Config parse_config(const std::string& text, const std::string& source) {
+  ProblemCollector collector;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&collector);
+  parser.AllowUnknownField(true);
+  Config config;
+  const bool parsed = parser.ParseFromString(text, &config);
+  std::vector<std::string> problems = collector.problems();
+  if (!parsed && problems.empty()) problems.emplace_back("not protobuf text");
+  throw_problems(problems, source);
+  return config;
+}
+
+std::vector<std::string> apply_overrides(Config& config, std::span<const std::string> overrides) {
+  std::vector<std::string> problems;
+  for (const std::string& override_text : overrides) {
+    const std::size_t equals = override_text.find('=');
+    if (equals == std::string::npos) {
+      problems.push_back("--set " + override_text +
+                         ": expected path.to.field=value, found no \"=\"");
+      continue;
+    }
+    const std::string_view whole = override_text;
+    const std::string problem =
+        set_field(config, whole.substr(0, equals), whole.substr(equals + 1));
+    if (!problem.empty()) problems.push_back("--set " + problem);
+  }
+  return problems;
+}
+
+void throw_problems(const std::vector<std::string>& problems, const std::string& source) {
+  if (problems.empty()) return;
+  if (problems.size() == 1) throw ConfigError(source + ": " + problems.front());
+  std::ostringstream message;
+  message << source << ": " << problems.size() << " problems";
+  for (const std::string& problem : problems) message << "\n  " << problem;
+  throw ConfigError(message.str());
+}
+
+Config load_config(const std::filesystem::path& file, std::span<const std::string> overrides) {
+  Config config = parse_config(read_file(file), file.string());
+  std::vector<std::string> problems = apply_overrides(config, overrides);
+  const std::vector<std::string> more = config_problems(config);
+  problems.insert(problems.end(), more.begin(), more.end());
+  throw_problems(problems, file.string());
+  return config;
+}
+
+std::string resolved_text(const Config& config) {
+  Config complete = config;
+  make_defaults_explicit(complete);
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseUtf8StringEscaping(true);
+  std::string text;
+  printer.PrintToString(complete, &text);
+  return text;
+}
+
+std::vector<ConfigDifference> compare_for_resume(const std::string& saved_text,
+                                                 const std::string& source, const Config& config) {
+  const std::vector<FieldValue> before = list_fields(parse_config(saved_text, source));
+  const std::vector<FieldValue> after = list_fields(config);
+  std::vector<ConfigDifference> differences;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i].value != after[i].value && !may_change_on_resume(before[i].path)) {
+      differences.push_back({before[i].path, before[i].value, after[i].value});
+    }
+  }
+  return differences;
+}
+
+}  // namespace sbm::trainer
