@@ -13,12 +13,15 @@
 // a Communicator only moves bytes and sums integers.
 namespace sbm::distributed {
 
-/// A collective under way. Dropping it without wait() is an error of the caller.
+/// A collective under way. Dropping it without wait() is an error of the caller; the group is then
+/// of no more use.
 class Work {
  public:
   virtual ~Work() = default;
   /// Returns when the buffers may be used again. Throws CommunicationError naming operation, rank,
-  /// host and the seconds waited when the deadline passes or a peer fails.
+  /// host and the seconds waited when the deadline passes or a peer fails. The deadline counts from
+  /// this call, since MPI need not move anything before it. After a missed deadline wait() may be
+  /// called once more.
   virtual void wait() = 0;
 };
 
@@ -42,7 +45,8 @@ class Communicator {
                                            std::span<const std::size_t> send_offsets,
                                            std::span<std::byte> receive,
                                            std::span<const std::size_t> receive_offsets) = 0;
-  /// Every rank's part in rank order in `receive`; offsets as above.
+  /// Every rank's part in rank order in `receive`; offsets as above. `send` may be this rank's own
+  /// part of `receive`.
   virtual std::unique_ptr<Work> all_gather(std::span<const std::byte> send,
                                            std::span<std::byte> receive,
                                            std::span<const std::size_t> receive_offsets) = 0;

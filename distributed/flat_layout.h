@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "distributed/partition.h"
+
 namespace sbm::distributed {
 
 /// One parameter of the model, by its documented name.
@@ -11,14 +13,6 @@ struct ParameterSpec {
   std::string name;                 ///< e.g. "encoder.layers.0.attention.query.weight"
   std::vector<std::int64_t> shape;  ///< row-major
   bool decay = false;               ///< weight decay: matrices yes; biases, norms, embeddings no
-};
-
-/// Elements of a range, half open.
-struct ElementRange {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  [[nodiscard]] std::int64_t size() const { return end - begin; }
-  bool operator==(const ElementRange&) const = default;
 };
 
 /// Where each parameter lies in the flat fp32 buffers (weights, gradients, optimiser state).

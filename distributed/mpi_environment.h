@@ -8,9 +8,12 @@ namespace sbm::distributed {
 
 /// Owns MPI for the life of the process: initialises it (MPI_THREAD_FUNNELED) when the process was
 /// started by mpirun or srun, finalises it at the end. One thread, the constructing one, calls MPI.
+/// When an exception unwinds it, it leaves MPI as it is instead of waiting for the peers: the
+/// launcher then ends them and reports this process's exit code.
 class MpiEnvironment {
  public:
-  /// Throws CommunicationError when MPI cannot start.
+  /// Throws CommunicationError when MPI cannot start, or knows another number of ranks than the
+  /// launcher announced.
   MpiEnvironment();
   ~MpiEnvironment();
   MpiEnvironment(const MpiEnvironment&) = delete;
@@ -22,8 +25,13 @@ class MpiEnvironment {
   /// The world as a Communicator; SingleProcess when no launcher started this process.
   std::unique_ptr<Communicator> world();
 
+  /// Ends every rank of the job with this exit code, now. Throws CommunicationError when there is
+  /// no job.
+  [[noreturn]] void abort(int exit_code);
+
  private:
   bool initialised_ = false;
+  int exceptions_at_start_;
 };
 
 }  // namespace sbm::distributed
