@@ -29,6 +29,7 @@ unpacked_space=550    # .deps/libtorch
 
 checks=no
 build_space=0
+apt=()                # the command that runs apt-get as root
 work=                 # the temporary folder of install_libtorch
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -102,9 +103,8 @@ find_pip() {
   return 1
 }
 
-free_space() { # FOLDER: MB that a user may still write on the file system of FOLDER
-  df -Pm "$1" | awk 'NR == 2 {print $4}'
-}
+# MB that a user may still write on the file system of the folder $1.
+free_space() { echo $(($(stat -f -c '%a * %S' "$1") / 1048576)); }
 
 # check_space MB_FOR_PACKAGES MB_FOR_THE_TREE
 check_space() {
@@ -137,12 +137,11 @@ find_apt() {
 }
 
 install_packages() {
-  local apt problem
-  find_apt "$@"
+  local problem
   if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
     problem=$(grep -m1 -E '^E: ' "$log" || tail -n 1 "$log")
-    if grep -qE 'No space left|enough free space' "$log"; then
-      fail "apt ran out of disk space: $packages_space MB are needed in /usr and /var. ($problem)"
+    if grep -qE 'No space left|enough free space' "$log" || [ "$(free_space /var)" -lt 20 ]; then
+      fail "apt ran out of disk space: up to $packages_space MB are needed in /usr and /var."
     elif grep -qE 'Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (failed|timed out)|Network is unreachable|Unable to fetch' "$log"; then
       fail "apt could not reach the package servers: check the network or the proxy, then run this again. ($problem)"
     elif grep -q 'Unable to locate package' "$log"; then
@@ -166,7 +165,8 @@ download_wheels() {
   # A temporary folder of our own: /tmp may be small, and a killed run leaves nothing outside .deps.
   if ! TMPDIR=$1 PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download "${options[@]}" -r "$requirements" 2>"$log"; then
     problem=$(grep -m1 '^ERROR: ' "$log" || tail -n 1 "$log")
-    if grep -q 'No space left' "$log"; then
+    # On a full disk the log is cut off too, after pip's complaint that it cannot write it.
+    if grep -qE 'No space left|Logging error' "$log"; then
       fail "the download ran out of disk space: $download_space MB are needed in $deps."
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
       fail "a downloaded wheel does not have the checksum pinned in $requirements, so it was not used."
@@ -234,6 +234,7 @@ main() {
   [ "$need_libtorch" = no ] || tree_space=$((tree_space + download_space + unpacked_space))
   if [ ${#missing[@]} -gt 0 ]; then
     say "will install with apt: ${missing[*]}"
+    find_apt "${missing[@]}"
   fi
   if [ "$need_libtorch" = yes ]; then
     say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep '==' | tr '\n' ' ')"
