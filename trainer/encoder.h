@@ -1,0 +1,59 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/attention_layer.h"
+#include "trainer/config.pb.h"
+#include "trainer/encoder_input.h"
+#include "trainer/parameters.h"
+
+namespace sbm::trainer {
+
+/// What a forward pass gives.
+struct EncoderOutput {
+  /// float [batch, classes], or [batch, tokens, classes] with per-token labels.
+  at::Tensor logits;
+  at::Tensor expected_density;  ///< float [layers, batch, heads], differentiable; 1 for FULL
+  /// int64 [layers, batch, heads, 3]: drawn edges, forced diagonal edges, valid cells.
+  at::Tensor edge_counts;
+};
+
+/// The SBM-Transformer encoder and its head (docs/method.md): token and learned position
+/// embeddings, pre-LN blocks of attention and a GELU MLP, a final norm; then mean pooling over
+/// valid tokens and Linear-ReLU-Linear for a class a sample, or one Linear a token. Dropout stands
+/// where the published code has it: after the embeddings, after attention, after GELU, after the
+/// MLP.
+class Encoder {
+ public:
+  /// `parameters` outlives the encoder; their memory is read anew in every forward pass.
+  Encoder(const Model& model, const ModelParameters& parameters);
+
+  /// Throws InternalError on an input of the wrong shape or type, or a sample without tokens.
+  [[nodiscard]] EncoderOutput forward(const EncoderInput& input) const;
+
+  /// What the masks of each layer are drawn from, in evaluation mode; SBM only (empty for FULL).
+  [[nodiscard]] std::vector<Memberships> memberships(const EncoderInput& input) const;
+
+  [[nodiscard]] const Model& model() const { return model_; }
+
+ private:
+  struct Block;
+  void check(const EncoderInput& input) const;
+  [[nodiscard]] at::Tensor embed(const EncoderInput& input) const;
+  [[nodiscard]] at::Tensor feed_forward(const Block& block, const at::Tensor& hidden,
+                                        const EncoderInput& input, std::int64_t layer) const;
+  [[nodiscard]] at::Tensor classify(const at::Tensor& hidden, const at::Tensor& valid) const;
+
+  Model model_;
+  ModelShape shape_;
+  at::Tensor token_embedding_, position_embedding_;
+  std::vector<Block> blocks_;
+  at::Tensor norm_weight_, norm_bias_;
+  at::Tensor hidden_weight_, hidden_bias_;  ///< of the classification head; kClass only
+  at::Tensor logits_weight_, logits_bias_;
+};
+
+}  // namespace sbm::trainer

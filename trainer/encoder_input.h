@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+#include "trainer/mask_control.h"
+
+namespace sbm::trainer {
+
+/// One micro-batch as the encoder takes it. What is random about it follows from the fields below
+/// and the run's seed, never from the position in the batch or the padding.
+struct EncoderInput {
+  at::Tensor tokens;                          ///< int64 [batch, tokens], 0 on padding
+  at::Tensor valid;                           ///< bool [batch, tokens]; a row has at least one
+  std::span<const std::uint64_t> sample_ids;  ///< [batch]
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;  ///< optimiser steps done; 0 in evaluation
+  std::uint32_t draw = 0;  ///< 0 in training, 1 + the draw in evaluation
+  bool training = false;   ///< dropout on
+  MaskControl mask = MaskControl::kLearned;
+};
+
+}  // namespace sbm::trainer

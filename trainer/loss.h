@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace sbm::trainer {
+
+/// Class id that is no target: padding, or a token without label.
+inline constexpr std::int64_t kIgnoredTarget = -1;
+
+/// Sum of -log softmax(logits)[target] over the targets that are not kIgnoredTarget.
+/// `logits` float [..., classes], `targets` int64 [...]. A scalar, 0 without targets.
+at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& targets);
+
+/// What one micro-batch adds to the loss of the global batch, so that the micro-batches' losses,
+/// and therefore gradients, merely add up:
+///   cross_entropy_sum / global_targets
+///     + density_weight * (sum over samples of the mean over layers and heads) / global_samples
+/// `expected_density` float [layers, batch, heads]. With density_weight 0 the second term is left
+/// out, backward cost included.
+at::Tensor micro_batch_loss(const at::Tensor& cross_entropy_sum, const at::Tensor& expected_density,
+                            std::int64_t global_targets, std::int64_t global_samples,
+                            double density_weight);
+
+}  // namespace sbm::trainer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "distributed/flat_layout.h"
+#include "trainer/config.pb.h"
+
+namespace sbm::trainer {
+
+/// What the data set decides about a model.
+struct ModelShape {
+  std::int64_t vocabulary = 0;  ///< token ids are below it
+  std::int64_t classes = 0;     ///< classes of a sample, or of a token for kPerToken
+  data::LabelKind labels = data::LabelKind::kClass;
+};
+
+/// Names, shapes and decay of a model's parameters in their documented order (docs/parameters.md).
+/// Matrices decay; biases, norms, token and position embeddings do not, nor do cluster embeddings:
+/// memberships are the sigmoid of products with them, so decay would pull every membership to 1/2.
+/// Throws ConfigError when the labels are kNone.
+std::vector<distributed::ParameterSpec> parameter_specs(const Model& model,
+                                                        const ModelShape& shape);
+
+/// The weights of a model: one flat 64-byte aligned buffer laid out by FlatLayout, and a tensor
+/// view of each parameter in it. Whoever writes the buffer (optimiser, checkpoint) changes the
+/// model.
+class ModelParameters {
+ public:
+  /// Initialised from `seed`; see trainer/initialisation.h.
+  ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed);
+  ModelParameters(const ModelParameters&) = delete;
+  ModelParameters& operator=(const ModelParameters&) = delete;
+
+  [[nodiscard]] const distributed::FlatLayout& layout() const { return layout_; }
+  [[nodiscard]] const ModelShape& shape() const { return shape_; }
+  [[nodiscard]] std::span<float> weights();
+  [[nodiscard]] std::span<const float> weights() const;
+
+  /// The parameter called `name`, float, requires_grad. Throws InternalError when there is none.
+  [[nodiscard]] const at::Tensor& get(const std::string& name) const;
+
+  /// Makes backward accumulate into `gradient` (layout().size() floats, e.g. GradientReducer::leaf)
+  /// from now on: the .grad of each parameter becomes a view of it. The memory must outlive the
+  /// use; clearing it between micro-batches is the caller's.
+  void bind_gradients(std::span<float> gradient);
+
+ private:
+  ModelShape shape_;
+  distributed::FlatLayout layout_;
+  at::Tensor flat_;
+  std::map<std::string, at::Tensor> views_;
+};
+
+}  // namespace sbm::trainer
