@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# From nothing to a trained SBM-Transformer: installs what is missing, builds, trains on short ListOps with
+# two MPI ranks, evaluates on the test split, and writes a report. About 15 minutes on two cores.
+#
+#   ./launch/quickstart.sh [--build-only]
+#
+#   --build-only   install and build, and stop there
+#
+# Run it again and it goes on where it stopped; a finished run is only evaluated again. The run folder is
+# runs/listops-short: remove it to train anew.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+config=configs/quickstart/listops-short.textproto
+run=runs/listops-short
+sbm=build/release/sbm
+ranks=2
+build_space=1500   # MB of build/release with the program alone, measured and rounded up
+build_only=no
+
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+fail() {
+  printf 'quickstart: error: %s\n' "$1" >&2
+  exit "${2:-1}"
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --build-only) build_only=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) fail "unknown option '$1'; known are --build-only and --help" 2 ;;
+  esac
+  shift
+done
+
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
+
+# mpirun refuses root, and copies between address spaces that containers often forbid, unless told otherwise.
+if [ "$(id -u)" -eq 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+export OMPI_MCA_btl_vader_single_copy_mechanism=none
+# Two ranks on any machine, also on one with a single core; cores are shared out by sbm itself.
+mpirun_sbm() { mpirun --oversubscribe --bind-to none -n "$ranks" "$sbm" "$@"; }
+
+# number NAME JSON: the value of a number in the program's one-object answer; a dash where it has none.
+number() {
+  local value
+  value=$(grep -oE "\"$1\": *-?[0-9.]+([eE][-+]?[0-9]+)?" <<<"$2" | head -n 1 | sed 's/.*: *//') || true
+  echo "${value:--}"
+}
+percent() { awk -v x="$1" 'BEGIN { if (x == "-") print "-"; else printf "%.1f %%\n", 100 * x }'; }
+
+cd "$root"
+step "set-up"
+[ ! -x "$sbm" ] || build_space=0
+./launch/setup.sh --build-space "$build_space"
+
+step "build (the first one takes some minutes)"
+start=$SECONDS
+cmake --preset release >/dev/null || fail "the configuration failed: run 'cmake --preset release' to see why"
+cmake --build --preset release --target sbm || fail "the build failed; the compiler's message is above"
+echo "built $sbm in $((SECONDS - start)) s"
+[ "$build_only" = no ] || exit 0
+
+step "train: short ListOps, $ranks ranks"
+start=$SECONDS
+code=0
+mpirun_sbm train --config "$config" --run-dir "$run" || code=$?
+[ "$code" -ne 75 ] || fail "training was stopped after a checkpoint: run this again to continue" 75
+[ "$code" -eq 0 ] || fail "training ended with exit code $code; its logs are in $run/logs" "$code"
+echo "trained in $((SECONDS - start)) s"
+
+step "evaluate on the test split"
+rows=() majority=- samples=-
+for mask in learned random rank1 full; do
+  answer=$(mpirun_sbm eval --checkpoint "$run" --split test --mask "$mask" --json) || fail "the evaluation with --mask $mask failed" $?
+  rows+=("$(printf '%-8s  %10s  %10s' "$mask" "$(percent "$(number accuracy "$answer")")" "$(percent "$(number density "$answer")")")")
+  majority=$(number majority_accuracy "$answer")
+  samples=$(number samples "$answer")
+done
+printf '\n%-8s  %10s  %10s\n' mask accuracy density
+for row in "${rows[@]}"; do printf '%s\n' "$row"; done
+cat <<TEXT
+
+$samples test samples; always answering the commonest class: $(percent "$majority").
+learned: the masks that the model samples. random: random masks of the same density. rank1: masks that keep
+only how visible each query and key is. full: every token attends to every other.
+TEXT
+
+step "report"
+"$sbm" report "$run"
+
+cat <<TEXT
+
+${bold}Go on with${plain}
+  xdg-open $run/report.html                                    the report in a browser
+  $sbm eval --checkpoint $run --split test --draws 5     average over five masks
+  $sbm checkpoint list $run                             what was saved
+  mpirun --bind-to none -n 2 $sbm train --config $config --run-dir runs/full --set model.attention.type=FULL
+                                                                     full attention, to compare
+  mpirun --bind-to none -n 2 $sbm train --config configs/lra/listops.textproto
+                                                                     the published ListOps run (days on a CPU)
+TEXT
