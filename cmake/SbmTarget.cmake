@@ -2,10 +2,12 @@
 
 find_program(SBM_CCACHE ccache)
 if(SBM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # ccache can keep objects that use a precompiled header only when it may trust the header's date.
+  # ccache keeps objects that use a precompiled header only when it may trust the header's date. With
+  # paths taken relative to the source folder, every build folder and every clone shares its objects.
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      ${SBM_CCACHE})
+      ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${SBM_CCACHE})
 endif()
 
 # Fused multiply-adds are written where they are wanted: contraction by the compiler would make sums
