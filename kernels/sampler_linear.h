@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/philox.h"
+#include "kernels/sampling.h"
+
+// The linear branch of the sampler (docs/sampler.md, section 8): a Poisson process over the cells
+// of a row, thinned by exact integers to the law of the first branch. Time O(clusters) a row and a
+// proposal, O(clusters * keys) a graph; nothing grows as queries * keys.
+namespace sbm::kernels {
+
+/// The quantised keys of one graph, as the sampler sees them.
+struct QuantizedKeys {
+  std::int64_t clusters = 0;
+  std::int64_t stride = 0;  ///< distance of two keys in `entries`, at least clusters
+  std::span<const std::uint8_t> exponents;  ///< [keys]
+  const std::uint16_t* entries = nullptr;   ///< [keys, stride]
+  const std::uint8_t* valid = nullptr;      ///< [keys], 0 = padding; null: all valid
+
+  [[nodiscard]] std::int64_t count() const { return std::ssize(exponents); }
+  [[nodiscard]] bool is_valid(std::int64_t key) const {
+    return valid == nullptr || valid[key] != 0;
+  }
+  [[nodiscard]] const std::uint16_t* row(std::int64_t key) const { return entries + key * stride; }
+};
+
+/// One row of W with its exponent R (quantize_weights).
+struct WeightRow {
+  const std::uint16_t* weights = nullptr;  ///< [clusters]
+  std::int32_t exponent = 0;
+};
+
+/// Sum over the clusters of W_ic K_jc; no order of summation can change it.
+[[nodiscard]] inline std::uint32_t accumulate(const std::uint16_t* weights,
+                                              const std::uint16_t* key, std::int64_t clusters) {
+  std::uint32_t sum = 0;
+  for (std::int64_t c = 0; c < clusters; ++c) sum += std::uint32_t{weights[c]} * key[c];
+  return sum;
+}
+
+/// Sums over the valid keys, from which a row's branch follows. A key's proposal weight in a
+/// cluster is K_jc 2^(scale_bits - (e_j - least_exponent)), rounded up.
+struct KeySums {
+  std::int64_t valid_keys = 0;
+  int least_exponent = 0;  ///< over the valid keys
+  int scale_bits = 0;
+  std::vector<std::uint64_t> total;    ///< [clusters], of the proposal weights
+  std::vector<std::uint32_t> largest;  ///< [clusters], of the proposal weights
+
+  explicit KeySums(const QuantizedKeys& keys);
+  [[nodiscard]] std::uint32_t proposal_weight(std::uint32_t entry, int exponent) const;
+};
+
+/// Where a position of the process lies; built when the first row of a graph needs it.
+struct KeyPrefix {
+  std::vector<std::uint64_t> prefix;  ///< [clusters, keys], running sums of the proposal weights
+  std::vector<std::int32_t> valid;    ///< the valid keys, ascending
+
+  KeyPrefix(const QuantizedKeys& keys, const KeySums& sums);
+};
+
+/// Which branch a row takes, and the constants of the linear one.
+struct RowPlan {
+  bool linear = false;
+  int fraction_bits = 0;             ///< F: a weight w of the clusters is the rate w 2^-F
+  std::uint32_t inverse_factor = 0;  ///< 2^16 / c; proposals have c times the rate of P + delta
+  std::uint64_t cluster_total = 0;   ///< sum over the clusters of W_ic total_c
+};
+
+/// From integers alone, so every device takes the same branch. `exploration` in units of 2^-32.
+RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law, std::uint32_t exploration);
+
+struct LinearEdge {
+  std::int32_t column = 0;
+  float gate = 0.0F;
+};
+
+/// The law and the stream of a linear row.
+struct LinearRow {
+  MaskLaw law = MaskLaw::kBernoulli;
+  std::uint32_t exploration = 0;
+  PhiloxKey stream = 0;
+  std::uint32_t row = 0;
+  std::int64_t excluded_key = -1;  ///< never drawn: the diagonal unless SelfLoops::kNone
+};
+
+/// Replaces `edges` by the drawn edges of a row whose plan is linear, columns ascending.
+void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
+                     const QuantizedKeys& keys, const KeySums& sums, const KeyPrefix& prefix,
+                     std::vector<LinearEdge>& edges);
+
+}  // namespace sbm::kernels
