@@ -1,0 +1,327 @@
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_blocks.h"
+#include "kernels/cpu/attention_call.h"
+#include "kernels/cpu/attention_check.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/attention_edges-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sbm::kernels::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+/// One row of the graph while it is worked on.
+struct GraphRow {
+  std::int64_t index;
+  std::int64_t count;
+  const std::int32_t* columns;
+  const float* gates;  ///< null: all open, but for the diagonal if it was forced
+};
+
+/// What the gates leave of `gradient` for the tile of edges from `begin` on.
+HWY_INLINE Vector apply_gates(const GraphRow& row, bool diagonal_forced,
+                              const std::int32_t* tile_columns, std::int64_t begin,
+                              Vector gradient) {
+  if (row.gates != nullptr) {
+    if (begin + kLanes <= row.count) {
+      return hn::Mul(gradient, hn::LoadU(kFloats, row.gates + begin));
+    }
+    float spare[kWidestLanes] = {};
+    for (std::int64_t e = begin; e < row.count; ++e) spare[e - begin] = row.gates[e];
+    return hn::Mul(gradient, hn::LoadU(kFloats, spare));
+  }
+  if (!diagonal_forced) return gradient;
+  const hn::RebindToSigned<Floats> integers;
+  const auto on_diagonal = hn::Eq(hn::LoadU(integers, tile_columns),
+                                  hn::Set(integers, static_cast<std::int32_t>(row.index)));
+  return hn::IfThenZeroElse(hn::RebindMask(kFloats, on_diagonal), gradient);
+}
+
+HWY_INLINE float dot_row(const float* left, const float* right, std::int64_t padded) {
+  Vector sum = hn::Zero(kFloats);
+  for (std::int64_t c = 0; c < padded; c += kLanes) {
+    sum = hn::MulAdd(hn::LoadU(kFloats, left + c), hn::LoadU(kFloats, right + c), sum);
+  }
+  return hn::GetLane(hn::SumOfLanes(kFloats, sum));
+}
+
+/// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
+template <int kVectors>
+void edge_values(const BackwardHead& head, const GraphRow& row, const RowScratch& scratch) {
+  const hn::RebindToSigned<Floats> integers;
+  const std::int64_t vectors = head.padded_dim / kLanes;
+  const SharedRow<kVectors> query(scratch.query(), vectors);
+  const SharedRow<kVectors> grad_output(head.grad_output[row.index], vectors);
+  const Vector output_gain =
+      hn::Set(kFloats, dot_row(head.grad_output[row.index], scratch.sum(), head.padded_dim));
+  const Vector log_sum_exp = hn::Set(kFloats, head.log_sum_exp[row.index]);
+  const Vector scale = hn::Set(kFloats, head.scale);
+  const Vector density_gradient = hn::Set(kFloats, head.density_gradient);
+  const Vector clip = hn::Set(kFloats, head.estimator.clip);
+  const Vector row_bits =
+      hn::BitCast(kFloats, hn::Set(integers, static_cast<std::int32_t>(row.index)));
+  const bool is_paper = head.estimator.estimator == Estimator::kPaper;
+  const bool diagonal_forced = head.graph->diagonal_forced;
+  float* values = scratch.edge_values();
+  std::int32_t spare[kWidestLanes];
+  for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
+    const std::int32_t* columns = tile_columns(row.columns, begin, row.count, spare);
+    const Vector score = tile_dots(query, head.key, columns);
+    const Vector value_gain = tile_dots(grad_output, head.value, columns);
+    Vector weight = exponential(hn::Sub(score, log_sum_exp));
+    const Vector gain = hn::Sub(value_gain, output_gain);
+    Vector grad_score = hn::Mul(weight, gain);
+    Vector weighted_gain = grad_score;
+    if (head.dropout_threshold > 0) {
+      // A dropped edge still moves the scores, through the row's sum; its estimate is 0.
+      const Vector factor = hn::Load(kFloats, scratch.factors() + begin);
+      grad_score = hn::Mul(weight, hn::MulSub(factor, value_gain, output_gain));
+      weight = hn::Mul(weight, factor);
+      weighted_gain = hn::Mul(weight, gain);
+    }
+    Vector gradient;
+    if (is_paper) {
+      gradient = hn::Mul(score, weighted_gain);
+    } else {
+      gradient = hn::Add(weighted_gain, density_gradient);
+      gradient = hn::Min(hn::Max(gradient, hn::Neg(clip)), clip);
+    }
+    gradient = apply_gates(row, diagonal_forced, columns, begin, gradient);
+    hn::StoreInterleaved4(hn::Mul(grad_score, scale), weight, gradient, row_bits, kFloats,
+                          values + kEdgeWords * begin);
+  }
+}
+
+/// row (+)= sum of weighted rows: straight into `row` when it is whole vectors wide, else by way of
+/// `padded_sum`.
+template <typename Index>
+HWY_INLINE void add_to_row(const float* weights, Index index, std::int64_t count, Rows rows,
+                           std::int64_t width, std::int64_t padded, bool add, float* padded_sum,
+                           float* row) {
+  if (width == padded) {
+    add_rows<kEdgeWords>(weights, index, count, rows, padded / kLanes, add, row);
+    return;
+  }
+  if (add) copy_row(row, width, padded, 1.0F, padded_sum);
+  add_rows<kEdgeWords>(weights, index, count, rows, padded / kLanes, add, padded_sum);
+  std::memcpy(row, padded_sum, static_cast<std::size_t>(width) * sizeof(float));
+}
+
+/// The rows' side: dQ, T and the edges' values, sorted by key into `edges`.
+template <int kVectors>
+void backward_rows(const BackwardHead& head, RowBlock block, const BlockEdges& edges,
+                   const RowScratch& scratch) {
+  const EdgeList& graph = *head.graph;
+  const std::int64_t* offsets = graph.row_offsets.data();
+  const float* gates = graph.gates.empty() ? nullptr : graph.gates.data();
+  std::int64_t* cursors = edges.cursors();
+  float* sorted = edges.values();
+  const float* values = scratch.edge_values();
+  for (std::int64_t i = block.first; i < block.last; ++i) {
+    const GraphRow row = {.index = i,
+                          .count = offsets[i + 1] - offsets[i],
+                          .columns = graph.columns.data() + offsets[i],
+                          .gates = gates == nullptr ? nullptr : gates + offsets[i]};
+    if (row.count > 0) {
+      copy_row(head.query[i], head.head_dim, head.padded_dim, head.scale, scratch.query());
+      copy_row(head.output[i], head.head_dim, head.padded_dim, 1.0F, scratch.sum());
+      if (head.dropout_threshold > 0) {
+        dropout_row(static_cast<std::uint32_t>(i), row.columns, row.count, head.dropout_key,
+                    head.dropout_threshold, scratch);
+      }
+      edge_values<kVectors>(head, row, scratch);
+    }
+    const ColumnIndex index = {row.columns};
+    add_to_row(values, index, row.count, head.key, head.head_dim, head.padded_dim, false,
+               scratch.sum(), head.grad_query[i]);
+    add_to_row(values + 2, index, row.count, head.key_membership, head.clusters,
+               head.padded_clusters, false, scratch.sum(), head.query_product[i]);
+    for (std::int64_t e = 0; e < row.count; ++e) {
+      const std::int64_t place = cursors[row.columns[e]]++;
+      std::memcpy(sorted + kEdgeWords * place, values + kEdgeWords * e, kEdgeWords * sizeof(float));
+    }
+  }
+}
+
+void BackwardRows(const BackwardHead& head, RowBlock block, const BlockEdges& edges,
+                  const RowScratch& scratch) {
+  with_vectors(head.padded_dim / kLanes, [&](auto vectors) HWY_ATTR {
+    backward_rows<decltype(vectors)::kValue>(head, block, edges, scratch);
+  });
+}
+
+/// The keys' side: dK, dV and R of keys [first, last) from the edges of one block. `add`: a block
+/// came before.
+void BackwardColumns(const BackwardHead& head, const BlockEdges& edges, std::int64_t first,
+                     std::int64_t last, bool add, const RowScratch& scratch) {
+  const std::int64_t* ends = edges.cursors();
+  for (std::int64_t j = first; j < last; ++j) {
+    const std::int64_t begin = j == 0 ? 0 : ends[j - 1];
+    const std::int64_t count = ends[j] - begin;
+    if (add && count == 0) continue;
+    const float* values = edges.values() + kEdgeWords * begin;
+    const PackedIndex index = {values};
+    add_to_row(values, index, count, head.query, head.head_dim, head.padded_dim, add, scratch.sum(),
+               head.grad_key[j]);
+    add_to_row(values + 1, index, count, head.grad_output, head.head_dim, head.padded_dim, add,
+               scratch.sum(), head.grad_value[j]);
+    add_to_row(values + 2, index, count, head.query_membership, head.clusters, head.padded_clusters,
+               add, scratch.sum(), head.key_product[j]);
+  }
+}
+
+std::int64_t BackwardLanes() { return kLanes; }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace sbm::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sbm::kernels::cpu {
+namespace {
+
+HWY_EXPORT(BackwardRows);
+HWY_EXPORT(BackwardColumns);
+HWY_EXPORT(BackwardLanes);
+
+/// Keys that one piece of a split head takes. A key's result does not depend on it.
+constexpr std::int64_t kKeysPerPiece = 64;
+
+struct HeadScratch {
+  RowScratch row;
+  BlockEdges edges;
+  PaddedRows query, key, value, grad_output, query_membership, key_membership;
+};
+
+/// One call: hands out its heads and works on parts of them.
+class BackwardCall {
+ public:
+  explicit BackwardCall(const BackwardParams& params)
+      : params_(params),
+        lanes_(HWY_DYNAMIC_DISPATCH(BackwardLanes)()),
+        padded_dim_(round_up(params.shape.head_dim, lanes_)),
+        padded_clusters_(round_up(params.shape.clusters, lanes_)),
+        longest_row_(longest_row(params.graphs)) {}
+
+  /// The head, its rows padded in `scratch`. Throws std::bad_alloc.
+  BackwardHead head(std::int64_t index, HeadScratch& scratch) const {
+    const AttentionShape& shape = params_.shape;
+    const std::int64_t batch = index / shape.heads;
+    const std::int64_t head = index % shape.heads;
+    const std::int64_t n = shape.queries;
+    const std::int64_t m = shape.keys;
+    const auto features = [&](const HeadTensor<const float>& tensor, std::int64_t tokens,
+                              PaddedRows& padded) {
+      return padded.view(head_rows(tensor, batch, head), tokens, shape.head_dim, padded_dim_);
+    };
+    const auto memberships = [&](const float* data, std::int64_t tokens, PaddedRows& padded) {
+      const Rows rows = {data + index * tokens * shape.clusters, shape.clusters};
+      return padded.view(rows, tokens, shape.clusters, padded_clusters_);
+    };
+    BackwardHead result;
+    describe_head(shape, params_.graphs, index, result);
+    result.padded_dim = padded_dim_;
+    result.estimator = params_.estimator;
+    if (params_.estimator.density_gradient != nullptr) {
+      result.density_gradient = params_.estimator.density_gradient[head];
+    }
+    result.clusters = shape.clusters;
+    result.padded_clusters = padded_clusters_;
+    result.query = features(params_.query, n, scratch.query);
+    result.key = features(params_.key, m, scratch.key);
+    result.value = features(params_.value, m, scratch.value);
+    result.grad_output = features(params_.grad_output, n, scratch.grad_output);
+    result.output = head_rows(params_.output, batch, head);
+    result.log_sum_exp = params_.log_sum_exp + index * n;
+    result.query_membership = memberships(params_.query_membership, n, scratch.query_membership);
+    result.key_membership = memberships(params_.key_membership, m, scratch.key_membership);
+    result.grad_query = head_rows(params_.grad_query, batch, head);
+    result.grad_key = head_rows(params_.grad_key, batch, head);
+    result.grad_value = head_rows(params_.grad_value, batch, head);
+    result.query_product = {params_.query_product + index * n * shape.clusters, shape.clusters};
+    result.key_product = {params_.key_product + index * m * shape.clusters, shape.clusters};
+    return result;
+  }
+
+  /// Throws std::bad_alloc.
+  void rows(const BackwardHead& head, RowBlock block, BlockEdges& edges,
+            RowScratch& scratch) const {
+    reserve(scratch);
+    edges.start(*head.graph, block, params_.shape.keys);
+    HWY_DYNAMIC_DISPATCH(BackwardRows)(head, block, edges, scratch);
+  }
+
+  /// Throws std::bad_alloc.
+  void columns(const BackwardHead& head, const BlockEdges& edges, std::int64_t first,
+               std::int64_t last, bool add, RowScratch& scratch) const {
+    reserve(scratch);
+    HWY_DYNAMIC_DISPATCH(BackwardColumns)(head, edges, first, last, add, scratch);
+  }
+
+ private:
+  void reserve(RowScratch& scratch) const {
+    scratch.reserve(std::max(padded_dim_, padded_clusters_), longest_row_,
+                    params_.shape.dropout > 0);
+  }
+
+  const BackwardParams& params_;
+  std::int64_t lanes_;
+  std::int64_t padded_dim_;
+  std::int64_t padded_clusters_;
+  std::int64_t longest_row_;
+};
+
+}  // namespace
+
+Status attention_backward(const BackwardParams& params, Executor& executor) {
+  if (Status status = check(params); !status.ok()) return status;
+  const std::int64_t heads = params.shape.batch * params.shape.heads;
+  const std::int64_t keys = params.shape.keys;
+  const BackwardCall call(params);
+  Workers<HeadScratch> workers(executor);
+
+  const auto whole_head = [&](HeadScratch& scratch, std::int64_t index) {
+    const BackwardHead head = call.head(index, scratch);
+    bool add = false;
+    for (const RowBlock block : row_blocks(*head.graph, keys)) {
+      call.rows(head, block, scratch.edges, scratch.row);
+      call.columns(head, scratch.edges, 0, keys, add, scratch.row);
+      add = true;
+    }
+  };
+  const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
+    const BackwardHead head = call.head(index, head_scratch);
+    const std::vector<RowBlock> blocks = row_blocks(*head.graph, keys);
+    const auto count = static_cast<std::int64_t>(blocks.size());
+    std::vector<BlockEdges> edges(blocks.size());
+    workers.for_each(count, [&](HeadScratch& scratch, std::int64_t b) {
+      const auto block = static_cast<std::size_t>(b);
+      call.rows(head, blocks[block], edges[block], scratch.row);
+    });
+    if (!workers.status("").ok()) return;  // some edges have no values
+    workers.for_each(ceil_divide(keys, kKeysPerPiece), [&](HeadScratch& scratch, std::int64_t p) {
+      const std::int64_t first = p * kKeysPerPiece;
+      const std::int64_t last = std::min(first + kKeysPerPiece, keys);
+      for (std::size_t b = 0; b < blocks.size(); ++b) {
+        call.columns(head, edges[b], first, last, b > 0, scratch.row);
+      }
+    });
+  };
+  if (splits_heads(heads, executor)) {
+    for (std::int64_t index = 0; index < heads; ++index) workers.with_scratch(split_head, index);
+  } else {
+    workers.for_each(heads, whole_head);
+  }
+  return workers.status("attention_backward");
+}
+
+}  // namespace sbm::kernels::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <new>
+#include <span>
+#include <string>
+
+#include "base/checked.h"
+#include "kernels/attention_dropout.h"
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_scratch.h"
+
+// What the SIMD code of the edge-list attention is called with: one head, its rows padded.
+namespace sbm::kernels::cpu {
+
+/// Rows that a kernel writes.
+struct HeadRows {
+  float* data = nullptr;
+  std::int64_t stride = 0;
+
+  [[nodiscard]] float* operator[](std::int64_t row) const { return data + row * stride; }
+};
+
+/// What forward and backward know of a (sample, head).
+struct AttentionHead {
+  const EdgeList* graph = nullptr;
+  std::int64_t head_dim = 0;
+  std::int64_t padded_dim = 0;  ///< head_dim rounded up to whole vectors
+  float scale = 0.0F;
+  std::uint32_t dropout_threshold = 0;  ///< 0: no dropout
+  PhiloxKey dropout_key = 0;
+  Rows key;  ///< padded_dim wide, as value
+  Rows value;
+};
+
+struct ForwardHead : AttentionHead {
+  Rows query;  ///< head_dim wide
+  HeadRows output;
+  float* log_sum_exp = nullptr;
+};
+
+struct BackwardHead : AttentionHead {
+  EstimatorParams estimator;
+  float density_gradient = 0.0F;  ///< c_h of this head
+  std::int64_t clusters = 0;
+  std::int64_t padded_clusters = 0;
+  Rows query;   ///< padded_dim wide, as grad_output
+  Rows output;  ///< head_dim wide
+  Rows grad_output;
+  const float* log_sum_exp = nullptr;
+  Rows query_membership;  ///< padded_clusters wide, as key_membership
+  Rows key_membership;
+
+  HeadRows grad_query;  ///< head_dim wide, as grad_key and grad_value
+  HeadRows grad_key;
+  HeadRows grad_value;
+  HeadRows query_product;  ///< clusters wide, as key_product
+  HeadRows key_product;
+};
+
+/// Whether one head after the other is split over the threads, for want of heads. Results do not
+/// depend on it.
+[[nodiscard]] inline bool splits_heads(std::int64_t heads, const Executor& executor) {
+  return executor.concurrency() > 1 && heads < 4 * std::int64_t{executor.concurrency()};
+}
+
+/// The longest row of any graph.
+[[nodiscard]] inline std::int64_t longest_row(std::span<const EdgeList> graphs) {
+  std::int64_t longest = 0;
+  for (const EdgeList& graph : graphs) {
+    for (std::size_t i = 1; i < graph.row_offsets.size(); ++i) {
+      longest = std::max(longest, graph.row_offsets[i] - graph.row_offsets[i - 1]);
+    }
+  }
+  return longest;
+}
+
+[[nodiscard]] inline Rows head_rows(const HeadTensor<const float>& tensor, std::int64_t batch,
+                                    std::int64_t head) {
+  return {tensor.row(batch, head, 0), tensor.token_stride};
+}
+
+[[nodiscard]] inline HeadRows head_rows(const HeadTensor<float>& tensor, std::int64_t batch,
+                                        std::int64_t head) {
+  return {tensor.row(batch, head, 0), tensor.token_stride};
+}
+
+/// The part of head `index` = batch * heads + head that needs no padding.
+inline void describe_head(const AttentionShape& shape, std::span<const EdgeList> graphs,
+                          std::int64_t index, AttentionHead& head) {
+  head.graph = &graphs[static_cast<std::size_t>(index)];
+  head.head_dim = shape.head_dim;
+  head.scale = shape.scale;
+  head.dropout_threshold = attention_dropout_threshold(shape.dropout);
+  if (head.dropout_threshold > 0) head.dropout_key = shape.dropout_keys[index];
+}
+
+/// Runs pieces of a call with a T of their own, and remembers when memory ran out.
+template <typename T>
+class Workers {
+ public:
+  explicit Workers(Executor& executor) : executor_(executor) {}
+
+  /// work(scratch, i) once for each i in [0, count). May be called from within itself.
+  template <typename Work>
+  void for_each(std::int64_t count, const Work& work) {
+    executor_.parallel_for(count, [&](std::int64_t i) { with_scratch(work, i); });
+  }
+
+  /// work(scratch, i) here and now.
+  template <typename Work>
+  void with_scratch(const Work& work, std::int64_t i) {
+    try {
+      const auto scratch = pool_.lend();
+      work(*scratch, i);
+    } catch (const std::bad_alloc&) {
+      out_of_memory_ = true;
+    }
+  }
+
+  [[nodiscard]] Status status(const char* function) const {
+    if (!out_of_memory_) return {};
+    return Status::invalid(std::string(function) + ": out of memory for its workspace");
+  }
+
+ private:
+  Executor& executor_;
+  ScratchPool<T> pool_;
+  std::atomic<bool> out_of_memory_ = false;
+};
+
+}  // namespace sbm::kernels::cpu

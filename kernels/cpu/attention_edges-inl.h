@@ -1,0 +1,349 @@
+// What the edge-list kernels are made of, once for each instruction set: dot products of one row
+// with the rows of its edges, weighted sums of rows, and dropout. Included by foreach_target.
+
+#if defined(SBM_KERNELS_CPU_ATTENTION_EDGES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SBM_KERNELS_CPU_ATTENTION_EDGES_INL_H_
+#undef SBM_KERNELS_CPU_ATTENTION_EDGES_INL_H_
+#else
+#define SBM_KERNELS_CPU_ATTENTION_EDGES_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+#include "kernels/attention_dropout.h"
+#include "kernels/cpu/attention_scratch.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sbm::kernels::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+constexpr Floats kFloats;
+constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(Floats()));
+static_assert(kLanes == 1 || kLanes == 4 || kLanes == 8 || kLanes == kWidestLanes);
+
+/// A number that a lambda receives as a type.
+template <int kNumber>
+struct Constant {
+  static constexpr int kValue = kNumber;
+};
+
+/// The row that all edges of a tile share. Up to four vectors of it stay in registers; kVectors = 5
+/// stands for five or more.
+template <int kVectors>
+struct SharedRow {
+  SharedRow(const float* row, std::int64_t vectors) : data(row), count(vectors) {
+    first = hn::LoadU(kFloats, row);
+    if constexpr (kVectors > 1) second = hn::LoadU(kFloats, row + kLanes);
+    if constexpr (kVectors > 2) third = hn::LoadU(kFloats, row + 2 * kLanes);
+    if constexpr (kVectors > 3) fourth = hn::LoadU(kFloats, row + 3 * kLanes);
+  }
+
+  /// The products with `other`, summed over the vectors but not over the lanes.
+  HWY_INLINE Vector partial_dot(const float* other) const {
+    Vector sum = hn::Mul(first, hn::LoadU(kFloats, other));
+    if constexpr (kVectors > 1) {
+      sum = hn::MulAdd(second, hn::LoadU(kFloats, other + kLanes), sum);
+    }
+    if constexpr (kVectors > 2) {
+      sum = hn::MulAdd(third, hn::LoadU(kFloats, other + 2 * kLanes), sum);
+    }
+    if constexpr (kVectors > 3) {
+      sum = hn::MulAdd(fourth, hn::LoadU(kFloats, other + 3 * kLanes), sum);
+    }
+    if constexpr (kVectors > 4) {
+      for (std::int64_t v = 4; v < count; ++v) {
+        sum = hn::MulAdd(hn::LoadU(kFloats, data + v * kLanes),
+                         hn::LoadU(kFloats, other + v * kLanes), sum);
+      }
+    }
+    return sum;
+  }
+
+  Vector first, second, third, fourth;
+  const float* data;
+  std::int64_t count;
+};
+
+#if HWY_TARGET == HWY_SCALAR
+
+template <int kVectors>
+HWY_INLINE Vector tile_dots(const SharedRow<kVectors>& shared, Rows rows,
+                            const std::int32_t* columns) {
+  return shared.partial_dot(rows[columns[0]]);
+}
+
+#else
+
+/// Four dot products at once, each summed within the 128-bit blocks: lane e of every block holds
+/// the share of edge e.
+template <int kVectors>
+HWY_INLINE Vector four_dots(const SharedRow<kVectors>& shared, Rows rows,
+                            const std::int32_t* columns) {
+  const hn::RepartitionToWide<Floats> pairs;
+  const Vector a = shared.partial_dot(rows[columns[0]]);
+  const Vector b = shared.partial_dot(rows[columns[1]]);
+  const Vector c = shared.partial_dot(rows[columns[2]]);
+  const Vector d = shared.partial_dot(rows[columns[3]]);
+  const auto ab = hn::BitCast(
+      pairs, hn::Add(hn::InterleaveLower(kFloats, a, b), hn::InterleaveUpper(kFloats, a, b)));
+  const auto cd = hn::BitCast(
+      pairs, hn::Add(hn::InterleaveLower(kFloats, c, d), hn::InterleaveUpper(kFloats, c, d)));
+  return hn::Add(hn::BitCast(kFloats, hn::InterleaveLower(pairs, ab, cd)),
+                 hn::BitCast(kFloats, hn::InterleaveUpper(pairs, ab, cd)));
+}
+
+/// The dot products of the shared row with the rows of kLanes edges, lane e that of columns[e].
+template <int kVectors>
+HWY_INLINE Vector tile_dots(const SharedRow<kVectors>& shared, Rows rows,
+                            const std::int32_t* columns) {
+  if constexpr (kLanes == 4) {
+    return four_dots(shared, rows, columns);
+  } else if constexpr (kLanes == 8) {
+    const Vector low = four_dots(shared, rows, columns);
+    const Vector high = four_dots(shared, rows, columns + 4);
+    return hn::Add(hn::ConcatLowerLower(kFloats, high, low),
+                   hn::ConcatUpperUpper(kFloats, high, low));
+  } else {
+    const Vector q0 = four_dots(shared, rows, columns);
+    const Vector q1 = four_dots(shared, rows, columns + 4);
+    const Vector q2 = four_dots(shared, rows, columns + 8);
+    const Vector q3 = four_dots(shared, rows, columns + 12);
+    const Vector even =
+        hn::Add(hn::ConcatLowerLower(kFloats, q2, q0), hn::ConcatUpperUpper(kFloats, q2, q0));
+    const Vector odd =
+        hn::Add(hn::ConcatLowerLower(kFloats, q3, q1), hn::ConcatUpperUpper(kFloats, q3, q1));
+    return hn::Add(hn::OddEvenBlocks(odd, even),
+                   hn::SwapAdjacentBlocks(hn::OddEvenBlocks(even, odd)));
+  }
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+/// The columns of edges [begin, begin + kLanes) of a row. A tile that runs past the row's end
+/// repeats the last edge in `spare`, so that every lane names a key that exists.
+HWY_INLINE const std::int32_t* tile_columns(const std::int32_t* columns, std::int64_t begin,
+                                            std::int64_t count, std::int32_t* spare) {
+  if (begin + kLanes <= count) return columns + begin;
+  for (std::int64_t e = 0; e < kLanes; ++e) {
+    spare[e] = columns[begin + e < count ? begin + e : count - 1];
+  }
+  return spare;
+}
+
+/// exp(x) for x up to 88, 0 from about -104 on; a NaN stays one, so a broken model shows itself.
+HWY_INLINE Vector exponential(Vector x) {
+  // The library's own bound works on the result: far below it the conversion to integers overflows.
+  const Vector lowest = hn::Set(kFloats, -110.0F);
+  const Vector result = hn::Exp(kFloats, hn::IfThenElse(hn::Lt(x, lowest), lowest, x));
+  return hn::IfThenElse(hn::IsNaN(x), x, result);
+}
+
+/// Reads the row numbers of a CSR row: the keys of its edges.
+struct ColumnIndex {
+  const std::int32_t* columns;
+  HWY_INLINE std::int64_t operator()(std::int64_t edge) const { return columns[edge]; }
+};
+
+/// Reads the row numbers of edges packed as four words, the last of which is the number.
+struct PackedIndex {
+  const float* edges;
+  HWY_INLINE std::int64_t operator()(std::int64_t edge) const {
+    std::int32_t row;
+    std::memcpy(&row, edges + 4 * edge + 3, sizeof(row));
+    return row;
+  }
+};
+
+/// kVectors vectors of the sum over edges e of weights[kWeightStride e] * rows[index(e)], plus what
+/// `sum` held if `add`. Several partial sums hide the latency of the additions; which one an edge
+/// goes to follows from its place in the list.
+template <int kVectors, int kWeightStride, typename Index>
+HWY_INLINE void add_rows_block(const float* weights, Index index, std::int64_t count, Rows rows,
+                               bool add, float* sum) {
+  constexpr int kPartials = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
+  Vector partial[kPartials][kVectors];
+  for (int p = 0; p < kPartials; ++p) {
+    for (int v = 0; v < kVectors; ++v) partial[p][v] = hn::Zero(kFloats);
+  }
+  if (add) {
+    for (int v = 0; v < kVectors; ++v) partial[0][v] = hn::LoadU(kFloats, sum + v * kLanes);
+  }
+  std::int64_t edge = 0;
+  for (; edge + kPartials <= count; edge += kPartials) {
+    for (int p = 0; p < kPartials; ++p) {
+      const Vector weight = hn::Set(kFloats, weights[(edge + p) * kWeightStride]);
+      const float* row = rows[index(edge + p)];
+      for (int v = 0; v < kVectors; ++v) {
+        partial[p][v] = hn::MulAdd(weight, hn::LoadU(kFloats, row + v * kLanes), partial[p][v]);
+      }
+    }
+  }
+  for (; edge < count; ++edge) {
+    const Vector weight = hn::Set(kFloats, weights[edge * kWeightStride]);
+    const float* row = rows[index(edge)];
+    for (int v = 0; v < kVectors; ++v) {
+      partial[0][v] = hn::MulAdd(weight, hn::LoadU(kFloats, row + v * kLanes), partial[0][v]);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    Vector total = partial[0][v];
+    if constexpr (kPartials == 2) total = hn::Add(total, partial[1][v]);
+    if constexpr (kPartials == 4) {
+      total = hn::Add(hn::Add(total, partial[1][v]), hn::Add(partial[2][v], partial[3][v]));
+    }
+    hn::StoreU(total, kFloats, sum + v * kLanes);
+  }
+}
+
+/// As above for rows of `vectors` vectors.
+template <int kWeightStride, typename Index>
+void add_rows(const float* weights, Index index, std::int64_t count, Rows rows,
+              std::int64_t vectors, bool add, float* sum) {
+  const auto block = [&](auto size) HWY_ATTR {
+    add_rows_block<decltype(size)::kValue, kWeightStride>(weights, index, count, rows, add, sum);
+  };
+  while (vectors >= 8) {
+    block(Constant<8>());
+    rows.data += 8 * kLanes;
+    sum += 8 * kLanes;
+    vectors -= 8;
+  }
+  switch (vectors) {
+    case 1:
+      return block(Constant<1>());
+    case 2:
+      return block(Constant<2>());
+    case 3:
+      return block(Constant<3>());
+    case 4:
+      return block(Constant<4>());
+    case 5:
+      return block(Constant<5>());
+    case 6:
+      return block(Constant<6>());
+    case 7:
+      return block(Constant<7>());
+    default:
+      return;
+  }
+}
+
+#if HWY_TARGET == HWY_SCALAR
+
+HWY_INLINE void draw_groups(std::uint32_t row, const std::uint32_t* groups, std::int64_t count,
+                            PhiloxKey key, std::uint32_t* words) {
+  for (std::int64_t g = 0; g < count; ++g) {
+    const PhiloxBlock block = philox4x32<7>(attention_dropout_counter(row, groups[g]), key);
+    for (int w = 0; w < 4; ++w) words[4 * g + w] = block[static_cast<std::size_t>(w)];
+  }
+}
+
+#else
+
+/// The Philox blocks of the given groups of a row, four words each. Reads and writes up to one
+/// vector past the end. A word in the low half of its 64-bit lane needs no shuffle between rounds;
+/// what the high half holds never reaches a product.
+HWY_INLINE void draw_groups(std::uint32_t row, const std::uint32_t* groups, std::int64_t count,
+                            PhiloxKey key, std::uint32_t* words) {
+  const hn::ScalableTag<std::uint64_t> wide;
+  const hn::Repartition<std::uint32_t, decltype(wide)> narrow;
+  const hn::Rebind<std::uint32_t, decltype(wide)> half;
+  constexpr std::int64_t kBlocks = hn::MaxLanes(hn::ScalableTag<std::uint64_t>());
+  const auto multiply = [&](auto word, std::uint32_t by) HWY_ATTR {
+    return hn::MulEven(hn::BitCast(narrow, word), hn::Set(narrow, by));
+  };
+  for (std::int64_t g = 0; g < count; g += kBlocks) {
+    auto word0 = hn::Set(wide, std::uint64_t{row});
+    auto word1 = hn::PromoteTo(wide, hn::LoadU(half, groups + g));
+    auto word2 = hn::Zero(wide);
+    auto word3 = hn::Zero(wide);
+    auto key0 = static_cast<std::uint32_t>(key);
+    auto key1 = static_cast<std::uint32_t>(key >> 32);
+    for (int round = 0; round < 7; ++round) {
+      const auto product0 = multiply(word0, 0xD2511F53U);
+      const auto product1 = multiply(word2, 0xCD9E8D57U);
+      word0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), word1), hn::Set(wide, key0));
+      word1 = product1;
+      word2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), word3), hn::Set(wide, key1));
+      word3 = product0;
+      key0 += 0x9E3779B9U;
+      key1 += 0xBB67AE85U;
+    }
+    const auto low = hn::Set(wide, std::uint64_t{0xFFFFFFFF});
+    auto* out = reinterpret_cast<std::uint64_t*>(words + 4 * g);
+    hn::StoreInterleaved2(hn::Or(hn::And(word0, low), hn::ShiftLeft<32>(word1)),
+                          hn::Or(hn::And(word2, low), hn::ShiftLeft<32>(word3)), wide, out);
+  }
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+/// scratch.factors()[e] = what dropout multiplies the weight of edge e of the row with. Edges are
+/// in ascending order, so those of one Philox block follow one another.
+HWY_INLINE void dropout_row(std::uint32_t row, const std::int32_t* columns, std::int64_t count,
+                            PhiloxKey key, std::uint32_t threshold, const RowScratch& scratch) {
+  std::uint32_t* groups = scratch.groups();
+  std::int64_t group_count = 0;
+  for (std::int64_t e = 0; e < count; ++e) {
+    const auto group = static_cast<std::uint32_t>(columns[e]) / 8;
+    groups[group_count] = group;
+    const bool last_of_group =
+        e + 1 == count || static_cast<std::uint32_t>(columns[e + 1]) / 8 != group;
+    group_count += last_of_group ? 1 : 0;
+  }
+  for (std::int64_t g = group_count; g < group_count + kLanes; ++g) groups[g] = 0;
+  std::uint32_t* words = scratch.words();
+  draw_groups(row, groups, group_count, key, words);
+
+  const auto kept = static_cast<float>(attention_dropout_scale(threshold));
+  float* factors = scratch.factors();
+  std::int64_t group = 0;
+  for (std::int64_t e = 0; e < count; ++e) {
+    const auto column = static_cast<std::uint32_t>(columns[e]);
+    group += groups[group] != column / 8 ? 1 : 0;
+    const std::uint32_t word = words[4 * group + ((column / 2) & 3)];
+    factors[e] = ((word >> (16 * (column & 1))) & 0xFFFF) < threshold ? 0.0F : kept;
+  }
+}
+
+/// to[0, width) = factor * from, padded with zeros to whole vectors.
+HWY_INLINE void copy_row(const float* from, std::int64_t width, std::int64_t padded, float factor,
+                         float* to) {
+  for (std::int64_t c = width; c < padded; ++c) to[c] = 0.0F;
+  std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(float));
+  for (std::int64_t c = 0; c < padded; c += kLanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(kFloats, to + c), hn::Set(kFloats, factor)), kFloats, to + c);
+  }
+}
+
+/// Calls body(SharedRow-vector-count constant) for rows of `vectors` vectors.
+template <typename Body>
+HWY_INLINE void with_vectors(std::int64_t vectors, const Body& body) {
+  switch (vectors) {
+    case 1:
+      return body(Constant<1>());
+    case 2:
+      return body(Constant<2>());
+    case 3:
+      return body(Constant<3>());
+    case 4:
+      return body(Constant<4>());
+    default:
+      return body(Constant<5>());
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace sbm::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard
