@@ -13,10 +13,10 @@ namespace sbm::data {
 
 /// One sample as it lies in the mapped shard; valid as long as the Dataset lives.
 struct SampleView {
-  std::span<const std::uint8_t> tokens8;       ///< token ids when the column is u8
-  std::span<const std::uint16_t> tokens16;     ///< token ids when the column is u16
-  std::int32_t label = -1;                     ///< class id; -1 without
-  std::span<const std::uint8_t> token_labels;  ///< kPerToken only, one a token
+  std::span<const std::uint8_t> tokens8{};       ///< token ids when the column is u8
+  std::span<const std::uint16_t> tokens16{};     ///< token ids when the column is u16
+  std::int32_t label = -1;                       ///< class id; -1 without
+  std::span<const std::uint8_t> token_labels{};  ///< kPerToken only, one a token
   [[nodiscard]] std::int64_t length() const {
     return static_cast<std::int64_t>(tokens8.size() + tokens16.size());
   }

@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "data/dataset.h"
+
+namespace sbm::data {
+
+Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::int64_t max_length,
+              std::int64_t length_multiple) {
+  if (max_length < 1 || length_multiple < 1) {
+    throw InternalError(fmt::format("a batch of sequences cut to {} and padded to multiples of {}",
+                                    max_length, length_multiple));
+  }
+  std::vector<SampleView> views;
+  views.reserve(ids.size());
+  std::int64_t longest = 0;
+  for (const std::uint64_t id : ids) {
+    views.push_back(dataset.sample(id));
+    longest = std::max(longest, std::min(views.back().length(), max_length));
+  }
+  Batch batch;
+  batch.size = std::ssize(ids);
+  // Not by round_up: a huge multiple must not overflow before it is cut to max_length.
+  const std::int64_t missing = (length_multiple - longest % length_multiple) % length_multiple;
+  batch.padded_length = missing > max_length - longest ? max_length : longest + missing;
+  const auto cells = checked_multiply(batch.size, batch.padded_length);
+  if (!cells) throw InternalError("the cells of a batch do not fit 64 bits");
+  const auto total = static_cast<std::size_t>(*cells);
+
+  batch.sample_ids.assign(ids.begin(), ids.end());
+  batch.tokens.assign(total, 0);
+  batch.valid.assign(total, 0);
+  const bool per_token = dataset.label_kind() == LabelKind::kPerToken;
+  if (per_token) batch.token_labels.assign(total, -1);
+  for (std::size_t row = 0; row < views.size(); ++row) {
+    const SampleView& view = views[row];
+    const auto length = static_cast<std::size_t>(std::min(view.length(), max_length));
+    const std::size_t begin = row * static_cast<std::size_t>(batch.padded_length);
+    std::copy_n(view.tokens8.begin(), std::min(length, view.tokens8.size()),
+                batch.tokens.begin() + static_cast<std::ptrdiff_t>(begin));
+    std::copy_n(view.tokens16.begin(), std::min(length, view.tokens16.size()),
+                batch.tokens.begin() + static_cast<std::ptrdiff_t>(begin));
+    std::fill_n(batch.valid.begin() + static_cast<std::ptrdiff_t>(begin), length, std::uint8_t{1});
+    batch.lengths.push_back(checked_cast<std::int32_t>(length, "sample length"));
+    if (dataset.label_kind() == LabelKind::kClass) batch.labels.push_back(view.label);
+    if (per_token) {
+      std::copy_n(view.token_labels.begin(), length,
+                  batch.token_labels.begin() + static_cast<std::ptrdiff_t>(begin));
+    }
+  }
+  return batch;
+}
+
+}  // namespace sbm::data

@@ -1,0 +1,102 @@
+#include "data/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "data/dataset_index.h"
+#include "data/shard_reader.h"
+
+namespace sbm::data {
+
+struct Dataset::State {
+  std::string task;
+  std::string split;
+  std::string fingerprint;
+  LabelKind label_kind = LabelKind::kNone;
+  std::vector<std::string> label_names;
+  std::int32_t vocabulary_size = 0;
+  std::int64_t longest = 0;
+  std::uint64_t samples = 0;
+  std::vector<ShardReader> shards;
+  std::vector<std::uint64_t> first_ids;  ///< id of each shard's first sample
+};
+
+Dataset Dataset::open(const std::filesystem::path& folder, const std::string& split) {
+  const auto [index, fingerprint] = read_index(folder);
+  const auto found = std::find_if(index.splits().begin(), index.splits().end(),
+                                  [&split](const Split& entry) { return entry.name() == split; });
+  if (found == index.splits().end()) {
+    std::string known;
+    for (const Split& entry : index.splits()) {
+      known += (known.empty() ? "" : ", ") + entry.name();
+    }
+    throw DataError(fmt::format("{}: expected a split \"{}\", found {}", folder.string(), split,
+                                known.empty() ? "none" : known));
+  }
+  auto state = std::make_unique<State>();
+  state->task = index.recipe().task();
+  state->split = split;
+  state->fingerprint = fingerprint;
+  state->label_kind = static_cast<LabelKind>(index.label_kind());
+  state->label_names.assign(index.label_names().begin(), index.label_names().end());
+  state->vocabulary_size = index.vocabulary_size();
+  state->longest = checked_cast<std::int64_t>(found->longest(), "longest sample");
+  for (const Shard& shard : found->shards()) {
+    state->first_ids.push_back(state->samples);
+    state->shards.push_back(open_shard(folder, index, shard));
+    state->samples += shard.samples();
+  }
+  return Dataset(std::move(state));
+}
+
+Dataset::Dataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Dataset::Dataset(Dataset&&) noexcept = default;
+Dataset& Dataset::operator=(Dataset&&) noexcept = default;
+Dataset::~Dataset() = default;
+
+std::uint64_t Dataset::size() const { return state_->samples; }
+const std::string& Dataset::task() const { return state_->task; }
+const std::string& Dataset::split() const { return state_->split; }
+LabelKind Dataset::label_kind() const { return state_->label_kind; }
+const std::vector<std::string>& Dataset::label_names() const { return state_->label_names; }
+std::int32_t Dataset::vocabulary_size() const { return state_->vocabulary_size; }
+std::int64_t Dataset::longest() const { return state_->longest; }
+const std::string& Dataset::fingerprint() const { return state_->fingerprint; }
+
+SampleView Dataset::sample(std::uint64_t id) const {
+  if (id >= state_->samples) {
+    throw InternalError(fmt::format("sample {} asked of a split of {}", id, state_->samples));
+  }
+  const auto after = std::upper_bound(state_->first_ids.begin(), state_->first_ids.end(), id);
+  const auto number = static_cast<std::size_t>(after - state_->first_ids.begin()) - 1;
+  const ShardReader& shard = state_->shards[number];
+  const std::uint64_t row = id - state_->first_ids[number];
+
+  SampleView view;
+  if (state_->vocabulary_size <= 256) {
+    view.tokens8 = shard.elements<std::uint8_t>(kTokensColumn, row);
+  } else {
+    view.tokens16 = shard.elements<std::uint16_t>(kTokensColumn, row);
+  }
+  if (view.length() < 1 || view.length() > state_->longest) {
+    throw DataError(fmt::format("{}: row {}: expected 1 to {} tokens, found {}",
+                                shard.path().string(), row, state_->longest, view.length()));
+  }
+  if (state_->label_kind == LabelKind::kClass) {
+    view.label = shard.elements<std::int32_t>(kLabelColumn, row)[0];
+  } else if (state_->label_kind == LabelKind::kPerToken) {
+    view.token_labels = shard.elements<std::uint8_t>(kTokenLabelsColumn, row);
+    if (std::ssize(view.token_labels) != view.length()) {
+      throw DataError(fmt::format("{}: row {}: expected {} labels, one a token, found {}",
+                                  shard.path().string(), row, view.length(),
+                                  view.token_labels.size()));
+    }
+  }
+  return view;
+}
+
+}  // namespace sbm::data

@@ -1,0 +1,240 @@
+#include "data/dataset_index.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <set>
+#include <span>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "data/content_hash.h"
+#include "data/durable_file.h"
+#include "data/mapped_file.h"
+
+namespace sbm::data {
+namespace {
+
+// An index names shards of tens of MiB each, so even a huge data set stays far below.
+constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{64} << 20;
+
+std::span<const std::uint8_t> as_bytes(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+std::string serialise(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  if (!message.SerializeToString(&bytes)) throw InternalError("cannot serialise the index");
+  return bytes;
+}
+
+bool valid_split_name(const std::string& name) {
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
+// Checks that the fields of an index agree with one another and with what this program can read.
+class IndexCheck {
+ public:
+  IndexCheck(const DatasetIndex& index, std::string where)
+      : index_(index), where_(std::move(where)) {}
+
+  void run() const {
+    if (index_.version() != kIndexVersion) {
+      fail(fmt::format("expected index version {}, found {}", kIndexVersion, index_.version()));
+    }
+    if (index_.recipe().task().empty()) fail("the index names no task");
+    if (index_.vocabulary_size() < 2 || index_.vocabulary_size() > kMaxVocabulary) {
+      fail(fmt::format("expected a vocabulary of 2 to {} tokens, found {}", kMaxVocabulary,
+                       index_.vocabulary_size()));
+    }
+    check_labels();
+    std::set<std::string> names;
+    for (const Split& split : index_.splits()) {
+      if (!valid_split_name(split.name()) || !names.insert(split.name()).second) {
+        fail(fmt::format("\"{}\" is no name of a split or occurs twice", split.name()));
+      }
+      check_split(split);
+    }
+  }
+
+ private:
+  void check_labels() const {
+    const int classes = index_.label_names_size();
+    switch (index_.label_kind()) {
+      case static_cast<int>(LabelKind::kNone):
+        if (classes != 0) fail("unlabelled data with label names");
+        return;
+      case static_cast<int>(LabelKind::kClass):
+        if (classes == 0) fail("labelled data without label names");
+        return;
+      case static_cast<int>(LabelKind::kPerToken):
+        if (classes == 0 || static_cast<std::size_t>(classes) > kMaxTokenClasses) {
+          fail(fmt::format("expected 1 to {} classes of tokens, found {}", kMaxTokenClasses,
+                           classes));
+        }
+        return;
+      default:
+        fail(fmt::format("unknown kind of label {}", index_.label_kind()));
+    }
+  }
+
+  void check_split(const Split& split) const {
+    std::uint64_t samples = 0;
+    for (int i = 0; i < split.shards_size(); ++i) {
+      const Shard& shard = split.shards(i);
+      // The names follow from the split: a damaged index cannot point outside its folder.
+      const std::string name = shard_name(split.name(), static_cast<std::size_t>(i));
+      if (shard.file() != name) {
+        fail(fmt::format("expected shard \"{}\", found \"{}\"", name, shard.file()));
+      }
+      if (shard.samples() == 0) fail(name + " has no samples");
+      const auto sum = checked_add<std::uint64_t>(samples, shard.samples());
+      if (!sum) fail(fmt::format("split {}: the samples do not fit 64 bits", split.name()));
+      samples = *sum;
+    }
+    if (samples != split.samples()) {
+      fail(fmt::format("split {}: expected {} samples, its shards have {}", split.name(),
+                       split.samples(), samples));
+    }
+    if (split.longest() > split.tokens() || split.tokens() < samples ||
+        split.longest() > static_cast<std::uint64_t>(INT64_MAX)) {
+      fail(fmt::format("split {}: {} samples of at most {} tokens cannot have {} together",
+                       split.name(), samples, split.longest(), split.tokens()));
+    }
+  }
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw DataError(where_ + ": " + reason);
+  }
+
+  const DatasetIndex& index_;
+  std::string where_;
+};
+
+}  // namespace
+
+LoadedIndex read_index(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kIndexFile;
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    throw DataError(fmt::format("{}: expected a data set (a folder with {}), found none",
+                                folder.string(), kIndexFile));
+  }
+  const MappedFile file(path);
+  if (file.bytes().size() > kMaxIndexBytes) {
+    throw DataError(fmt::format("{}: expected at most {} bytes, found {}", path.string(),
+                                kMaxIndexBytes, file.bytes().size()));
+  }
+  const std::string bytes(file.bytes().begin(), file.bytes().end());
+  IndexFile envelope;
+  // Written again, the envelope must give the same bytes: then the checksum covers all of them.
+  if (!envelope.ParseFromString(bytes) || serialise(envelope) != bytes ||
+      !envelope.unknown_fields().empty()) {
+    throw DataError(path.string() + ": damaged or truncated, or not an index");
+  }
+  LoadedIndex loaded;
+  loaded.fingerprint = hex(hash128(as_bytes(envelope.index())));
+  if (loaded.fingerprint != envelope.xxh3_128()) {
+    throw DataError(fmt::format("{}: damaged: expected XXH3-128 {}, found {}", path.string(),
+                                envelope.xxh3_128(), loaded.fingerprint));
+  }
+  if (!loaded.index.ParseFromString(envelope.index())) {
+    throw DataError(path.string() + ": its contents are no index");
+  }
+  IndexCheck(loaded.index, path.string()).run();
+  return loaded;
+}
+
+std::string write_index(const std::filesystem::path& folder, const DatasetIndex& index) {
+  IndexCheck(index, (folder / kIndexFile).string()).run();
+  DurableFile text(folder / kIndexTextFile);
+  text.write(as_bytes(index_text(index)));
+  text.commit();
+
+  IndexFile envelope;
+  envelope.set_index(serialise(index));
+  envelope.set_xxh3_128(hex(hash128(as_bytes(envelope.index()))));
+  DurableFile binary(folder / kIndexFile);
+  binary.write(as_bytes(serialise(envelope)));
+  binary.commit();
+  return envelope.xxh3_128();
+}
+
+std::string index_text(const DatasetIndex& index) {
+  std::string text;
+  if (!google::protobuf::TextFormat::PrintToString(index, &text)) {
+    throw InternalError("cannot print the index");
+  }
+  return text;
+}
+
+Recipe recipe_message(const DatasetRecipe& recipe) {
+  Recipe message;
+  message.set_task(recipe.task);
+  message.set_generator(recipe.generator);
+  for (const auto& [name, value] : recipe.parameters) {
+    Parameter& parameter = *message.add_parameters();
+    parameter.set_name(name);
+    parameter.set_value(value);
+  }
+  for (const SourceDescription& source : recipe.sources) {
+    SourceFile& file = *message.add_sources();
+    file.set_name(source.name);
+    file.set_bytes(source.bytes);
+    file.set_xxh3_128(source.xxh3_128);
+  }
+  return message;
+}
+
+DatasetRecipe recipe_from(const Recipe& message) {
+  DatasetRecipe recipe{.task = message.task(), .generator = message.generator()};
+  for (const Parameter& parameter : message.parameters()) {
+    recipe.parameters.emplace_back(parameter.name(), parameter.value());
+  }
+  for (const SourceFile& file : message.sources()) {
+    recipe.sources.push_back(
+        {.name = file.name(), .bytes = file.bytes(), .xxh3_128 = file.xxh3_128()});
+  }
+  return recipe;
+}
+
+std::string shard_name(const std::string& split, std::size_t number) {
+  return fmt::format("{}/shard-{:05}.sbm", split, number);
+}
+
+std::vector<ExpectedColumn> shard_columns(LabelKind kind, std::int32_t vocabulary_size,
+                                          std::size_t classes) {
+  const ElementType type = vocabulary_size <= 256 ? ElementType::kU8 : ElementType::kU16;
+  const auto count = static_cast<std::int64_t>(classes);
+  std::vector<ExpectedColumn> columns;
+  columns.push_back({{.name = "tokens", .type = type, .width = 0}, 0, vocabulary_size});
+  if (kind == LabelKind::kClass) {
+    columns.push_back({{.name = "label", .type = ElementType::kI32, .width = 1}, 0, count});
+  } else if (kind == LabelKind::kPerToken) {
+    columns.push_back({{.name = "token_labels", .type = ElementType::kU8, .width = 0}, 0, count});
+  }
+  return columns;
+}
+
+std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index) {
+  return shard_columns(static_cast<LabelKind>(index.label_kind()), index.vocabulary_size(),
+                       static_cast<std::size_t>(index.label_names_size()));
+}
+
+ShardReader open_shard(const std::filesystem::path& folder, const DatasetIndex& index,
+                       const Shard& shard) {
+  ShardReader reader(folder / shard.file(), shard_columns(index));
+  if (reader.samples() != shard.samples() || reader.file_bytes() != shard.bytes() ||
+      hex(reader.content()) != shard.xxh3_128()) {
+    throw DataError(
+        fmt::format("{}: the index expects {} samples, {} bytes, XXH3-128 {}; found {}, {}, {}",
+                    reader.path().string(), shard.samples(), shard.bytes(), shard.xxh3_128(),
+                    reader.samples(), reader.file_bytes(), hex(reader.content())));
+  }
+  return reader;
+}
+
+}  // namespace sbm::data

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/dataset_index.pb.h"
+#include "data/recipe.h"
+#include "data/shard_reader.h"
+
+namespace sbm::data {
+
+constexpr std::uint32_t kIndexVersion = 1;
+constexpr char kIndexFile[] = "index.pb";
+constexpr char kIndexTextFile[] = "index.textproto";
+
+/// The shards hold token ids in at most 16 bits.
+constexpr std::int32_t kMaxVocabulary = 65536;
+/// Labels of tokens are stored in 8 bits.
+constexpr std::size_t kMaxTokenClasses = 256;
+
+// Positions of the columns in every shard; the third exists for LabelKind::kPerToken only, and the
+// second for LabelKind::kClass only.
+constexpr std::size_t kTokensColumn = 0;
+constexpr std::size_t kLabelColumn = 1;
+constexpr std::size_t kTokenLabelsColumn = 1;
+
+/// An index as read, and its identity.
+struct LoadedIndex {
+  DatasetIndex index;
+  std::string fingerprint;
+};
+
+/// Reads and checks `folder`/index.pb: checksum, canonical form, and every field within its range,
+/// sums and file names included. Throws DataError.
+LoadedIndex read_index(const std::filesystem::path& folder);
+
+/// Writes the text form and then, last, index.pb. Returns the fingerprint. Throws DataError.
+std::string write_index(const std::filesystem::path& folder, const DatasetIndex& index);
+
+/// The text form of an index.
+std::string index_text(const DatasetIndex& index);
+
+/// A recipe as the index holds it, and back.
+Recipe recipe_message(const DatasetRecipe& recipe);
+DatasetRecipe recipe_from(const Recipe& message);
+
+/// "train/shard-00000.sbm" and so on.
+std::string shard_name(const std::string& split, std::size_t number);
+
+/// The columns of a shard of this data set, with the range of their elements.
+std::vector<ExpectedColumn> shard_columns(LabelKind kind, std::int32_t vocabulary_size,
+                                          std::size_t classes);
+std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index);
+
+/// Opens a shard of `folder` and compares it with its entry in the index. Throws DataError.
+ShardReader open_shard(const std::filesystem::path& folder, const DatasetIndex& index,
+                       const Shard& shard);
+
+}  // namespace sbm::data

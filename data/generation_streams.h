@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sbm::data {
+
+/// StreamId::site under StreamPurpose::kDataGeneration: which use of the seed a stream serves. Part
+/// of the contract of generated data; never renumbered.
+enum class GenerationSite : std::uint32_t {
+  kListOpsTree = 1,        ///< one stream a candidate tree
+  kListOpsAssignment = 2,  ///< which accepted tree goes to which split
+  kRepeatedTokens = 3,     ///< one stream a sample of a split
+};
+
+}  // namespace sbm::data

@@ -1,0 +1,115 @@
+#include "data/listops_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "data/listops_evaluator.h"
+#include "data/listops_tokens.h"
+#include "data/mapped_file.h"
+
+namespace sbm::data {
+namespace {
+
+constexpr std::string_view kHeader = "Source\tTarget";
+
+// What a message shows of a text from the file.
+std::string excerpt(std::string_view text) {
+  std::string shown;
+  for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
+  return text.size() > 40 ? shown + "..." : shown;
+}
+
+// Cuts the next line off `text`, without its end of line.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+std::uint8_t token_id(std::string_view word) {
+  const auto found = std::find(kListOpsText.begin() + 1, kListOpsText.end(), word);
+  return found == kListOpsText.end() ? static_cast<std::uint8_t>(kListOpsUnknown)
+                                     : static_cast<std::uint8_t>(found - kListOpsText.begin());
+}
+
+void parse_source(std::string_view source, std::vector<std::uint8_t>& tokens) {
+  tokens.clear();
+  std::int64_t open = 0;
+  while (!source.empty()) {
+    const std::size_t end = std::min(source.find(' '), source.size());
+    const std::string_view word = source.substr(0, end);
+    source.remove_prefix(std::min(end + 1, source.size()));
+    if (word.empty()) continue;
+    if (word == "(") {
+      ++open;
+    } else if (word == ")") {
+      if (--open < 0) throw DataError("expected balanced brackets, found \")\" without \"(\"");
+    } else {
+      const std::uint8_t id = token_id(word);
+      if (id == kListOpsUnknown) {
+        throw DataError(fmt::format("expected ( ) [MIN [MAX [MED [SM ] or a digit, found \"{}\"",
+                                    excerpt(word)));
+      }
+      tokens.push_back(id);
+    }
+  }
+  if (open != 0) throw DataError(fmt::format("expected balanced brackets, {} stay open", open));
+}
+
+void parse_row(std::string_view line, ListOpsFormat format, ListOpsRow& row) {
+  const std::size_t tab = line.find('\t');
+  if (tab == std::string_view::npos || line.find('\t', tab + 1) != std::string_view::npos) {
+    throw DataError(
+        fmt::format("expected 2 fields, found {}", 1 + std::count(line.begin(), line.end(), '\t')));
+  }
+  const std::string_view first = line.substr(0, tab);
+  const std::string_view second = line.substr(tab + 1);
+  const bool arena = format == ListOpsFormat::kLongRangeArena;
+  const std::string_view label = arena ? second : first;
+  if (label.size() != 1 || label[0] < '0' || label[0] > '9') {
+    throw DataError(fmt::format("expected a label from 0 to 9, found \"{}\"", excerpt(label)));
+  }
+  row.label = label[0] - '0';
+  parse_source(arena ? first : second, row.tokens);
+  const std::int32_t value = evaluate_listops(row.tokens);
+  if (value != row.label) {
+    throw DataError(
+        fmt::format("the label is {}, but the expression is worth {}", row.label, value));
+  }
+}
+
+}  // namespace
+
+void read_listops(const std::filesystem::path& path, ListOpsFormat format,
+                  const std::function<void(const ListOpsRow&)>& take) {
+  const MappedFile file(path);
+  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  ListOpsRow row;
+  if (format == ListOpsFormat::kLongRangeArena) {
+    ++row.line;
+    const std::string_view header = take_line(text);
+    if (header != kHeader) {
+      throw DataError(fmt::format("{}:1: expected the header Source<TAB>Target, found \"{}\"",
+                                  path.string(), excerpt(header)));
+    }
+  }
+  while (!text.empty()) {
+    ++row.line;
+    const std::string_view line = take_line(text);
+    try {
+      parse_row(line, format, row);
+    } catch (const DataError& error) {
+      throw DataError(fmt::format("{}:{}: {}", path.string(), row.line, error.what()));
+    }
+    take(row);
+  }
+}
+
+}  // namespace sbm::data

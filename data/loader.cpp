@@ -1,0 +1,150 @@
+#include "data/loader.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/checked.h"
+#include "base/error.h"
+
+namespace sbm::data {
+namespace {
+
+void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
+  const auto require = [](bool holds, const std::string& message) {
+    if (!holds) throw ConfigError(message);
+  };
+  require(dataset.size() > 0,
+          fmt::format("cannot train on split \"{}\": it has no samples", dataset.split()));
+  require(
+      plan.micro_batch > 0 && plan.global_batch > 0 && plan.global_batch % plan.micro_batch == 0,
+      fmt::format("expected a global batch that is a multiple of the micro-batch, both above "
+                  "0; found {} and {}",
+                  plan.global_batch, plan.micro_batch));
+  const std::int64_t count = plan.global_batch / plan.micro_batch;
+  require(0 <= plan.first_micro_batch && plan.first_micro_batch < plan.last_micro_batch &&
+              plan.last_micro_batch <= count,
+          fmt::format("expected a run of micro-batches within 0 to {}, found {} to {}", count,
+                      plan.first_micro_batch, plan.last_micro_batch));
+  require(plan.first_step >= 0 && checked_multiply(plan.first_step, plan.global_batch).has_value(),
+          fmt::format("expected a first step of at least 0 whose position fits 64 bits, found {}",
+                      plan.first_step));
+  require(plan.max_length > 0 && plan.length_multiple > 0,
+          fmt::format("expected a maximum length and a length multiple above 0, found {} and {}",
+                      plan.max_length, plan.length_multiple));
+  require(plan.prefetch > 0,
+          fmt::format("expected at least 1 micro-batch of prefetch, found {}", plan.prefetch));
+}
+
+// The place in a run: which micro-batch of this rank comes next.
+class Cursor {
+ public:
+  Cursor(std::uint64_t samples, const TrainingPlan& plan)
+      : samples_(samples),
+        plan_(plan),
+        step_(static_cast<std::uint64_t>(plan.first_step)),
+        micro_batch_(plan.first_micro_batch) {}
+
+  /// Sample ids of the next micro-batch.
+  void next(std::vector<std::uint64_t>& ids) {
+    const std::uint64_t first = step_ * static_cast<std::uint64_t>(plan_.global_batch) +
+                                static_cast<std::uint64_t>(micro_batch_ * plan_.micro_batch);
+    ids.clear();
+    for (std::int64_t i = 0; i < plan_.micro_batch; ++i) {
+      ids.push_back(sample_at(plan_.seed, samples_, first + static_cast<std::uint64_t>(i)));
+    }
+    if (++micro_batch_ == plan_.last_micro_batch) {
+      micro_batch_ = plan_.first_micro_batch;
+      ++step_;
+    }
+  }
+
+ private:
+  std::uint64_t samples_;
+  TrainingPlan plan_;
+  std::uint64_t step_;
+  std::int64_t micro_batch_;
+};
+
+}  // namespace
+
+class TrainingLoader::Worker {
+ public:
+  Worker(const Dataset& dataset, const TrainingPlan& plan)
+      : dataset_(dataset), plan_(plan), thread_([this] { run(); }) {}
+
+  ~Worker() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  Batch next() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
+    // What was prepared before the failure is good and comes first.
+    if (ready_.empty()) std::rethrow_exception(failure_);
+    Batch batch = std::move(ready_.front());
+    ready_.pop_front();
+    lock.unlock();
+    changed_.notify_all();
+    return batch;
+  }
+
+ private:
+  void run() {
+    try {
+      Cursor cursor(dataset_.size(), plan_);
+      std::vector<std::uint64_t> ids;
+      while (wait_for_room()) {
+        cursor.next(ids);
+        Batch batch = collate(dataset_, ids, plan_.max_length, plan_.length_multiple);
+        const std::scoped_lock lock(mutex_);
+        ready_.push_back(std::move(batch));
+        changed_.notify_all();
+      }
+    } catch (...) {
+      const std::scoped_lock lock(mutex_);
+      failure_ = std::current_exception();
+      changed_.notify_all();
+    }
+  }
+
+  bool wait_for_room() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stopping_ || std::ssize(ready_) < plan_.prefetch; });
+    return !stopping_;
+  }
+
+  const Dataset& dataset_;
+  const TrainingPlan plan_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+TrainingLoader::TrainingLoader(const Dataset& dataset, const TrainingPlan& plan) {
+  check_plan(dataset, plan);
+  worker_ = std::make_unique<Worker>(dataset, plan);
+}
+
+TrainingLoader::~TrainingLoader() = default;
+
+Batch TrainingLoader::next() { return worker_->next(); }
+
+}  // namespace sbm::data

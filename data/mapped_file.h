@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+
+namespace sbm::data {
+
+/// A regular file, read-only in memory. Movable; the bytes stay where they are.
+class MappedFile {
+ public:
+  /// Throws DataError, naming the file and the reason, when it cannot be opened or is no regular
+  /// file.
+  explicit MappedFile(std::filesystem::path path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  void release() noexcept;
+
+  std::filesystem::path path_;
+  std::span<const std::uint8_t> bytes_;
+};
+
+}  // namespace sbm::data
