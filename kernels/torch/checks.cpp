@@ -1,0 +1,115 @@
+#include "kernels/torch/checks.h"
+
+#include <ATen/ATen.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace sbm::kernels::torch {
+
+namespace {
+
+void check_dimensions(const char* name, const at::Tensor& tensor, std::int64_t dimensions,
+                      const char* meaning) {
+  TORCH_CHECK(tensor.defined(), name, ": expected a tensor ", meaning, ", found none");
+  TORCH_CHECK(tensor.dim() == dimensions, name, ": expected ", meaning, ", found shape ",
+              tensor.sym_sizes());
+}
+
+void check_valid(const char* name, const OptionalTensor& tensor, const c10::SymInt& batch,
+                 const c10::SymInt& tokens) {
+  if (!tensor.has_value() || !tensor->defined()) return;
+  const at::ScalarType type = tensor->scalar_type();
+  TORCH_CHECK(type == at::kBool || type == at::kByte, name, ": expected Bool or Byte, found ",
+              type);
+  check_tensor(name, *tensor, {batch, tokens}, type);
+}
+
+// What the forward and the backward have in common.
+AttentionSizes check_common(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                            const at::Tensor& query_membership, const at::Tensor& key_membership,
+                            const at::Tensor& block_matrix, const OptionalTensor& dropout_keys,
+                            const OptionalTensor& density_gradient, double dropout) {
+  check_dimensions("query", query, 4, "[batch, heads, queries, head_dim]");
+  check_dimensions("key", key, 4, "[batch, heads, keys, head_dim]");
+  check_dimensions("query_membership", query_membership, 4, "[batch, heads, queries, clusters]");
+  const AttentionSizes sizes = {.batch = query.sym_size(0),
+                                .heads = query.sym_size(1),
+                                .queries = query.sym_size(2),
+                                .keys = key.sym_size(2),
+                                .head_dim = query.sym_size(3),
+                                .clusters = query_membership.sym_size(3)};
+  const auto& [batch, heads, queries, keys, head_dim, clusters] = sizes;
+  check_tensor("query", query, {batch, heads, queries, head_dim}, at::kFloat);
+  check_tensor("key", key, {batch, heads, keys, head_dim}, at::kFloat);
+  check_tensor("value", value, {batch, heads, keys, head_dim}, at::kFloat);
+  check_tensor("query_membership", query_membership, {batch, heads, queries, clusters}, at::kFloat);
+  check_tensor("key_membership", key_membership, {batch, heads, keys, clusters}, at::kFloat);
+  check_tensor("block_matrix", block_matrix, {heads, clusters, clusters}, at::kFloat);
+  if (dropout > 0.0) {
+    TORCH_CHECK(dropout_keys.has_value(), "dropout_keys: expected a tensor [batch, heads] with ",
+                "dropout ", dropout, ", found none");
+    check_tensor("dropout_keys", *dropout_keys, {batch, heads}, at::kLong);
+  }
+  if (density_gradient.has_value() && density_gradient->defined()) {
+    check_tensor("density_gradient", *density_gradient, {heads}, at::kFloat);
+  }
+  return sizes;
+}
+
+}  // namespace
+
+void check_tensor(const char* name, const at::Tensor& tensor, c10::SymIntArrayRef shape,
+                  at::ScalarType type) {
+  TORCH_CHECK(tensor.defined(), name, ": expected ", type, " ", shape, ", found none");
+  TORCH_CHECK(tensor.scalar_type() == type && tensor.sym_sizes() == shape, name, ": expected ",
+              type, " ", shape, ", found ", tensor.scalar_type(), " ", tensor.sym_sizes());
+}
+
+AttentionSizes check_attention(const at::Tensor& query, const at::Tensor& key,
+                               const at::Tensor& value, const at::Tensor& query_membership,
+                               const at::Tensor& key_membership, const at::Tensor& block_matrix,
+                               const OptionalTensor& query_valid, const OptionalTensor& key_valid,
+                               const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
+                               const OptionalTensor& density_gradient, double dropout) {
+  const AttentionSizes sizes = check_common(query, key, value, query_membership, key_membership,
+                                            block_matrix, dropout_keys, density_gradient, dropout);
+  check_valid("query_valid", query_valid, sizes.batch, sizes.queries);
+  check_valid("key_valid", key_valid, sizes.batch, sizes.keys);
+  check_tensor("mask_keys", mask_keys, {sizes.batch, sizes.heads}, at::kLong);
+  return sizes;
+}
+
+AttentionSizes check_attention_backward(
+    const at::Tensor& grad_output, const at::Tensor& query, const at::Tensor& key,
+    const at::Tensor& value, const at::Tensor& query_membership, const at::Tensor& key_membership,
+    const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
+    const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, double dropout) {
+  const AttentionSizes sizes = check_common(query, key, value, query_membership, key_membership,
+                                            block_matrix, dropout_keys, density_gradient, dropout);
+  const auto& [batch, heads, queries, keys, head_dim, clusters] = sizes;
+  check_tensor("grad_output", grad_output, {batch, queries, heads, head_dim}, at::kFloat);
+  check_tensor("output", output, {batch, queries, heads, head_dim}, at::kFloat);
+  check_tensor("log_sum_exp", log_sum_exp, {batch, heads, queries}, at::kFloat);
+  return sizes;
+}
+
+void check_keyed_dropout(const at::Tensor& input, const at::Tensor& keys) {
+  check_dimensions("input", input, 3, "[batch, tokens, features]");
+  check_tensor("input", input, input.sym_sizes(), at::kFloat);
+  check_tensor("keys", keys, {input.sym_size(0)}, at::kLong);
+}
+
+at::Tensor gradient_like(const at::Tensor& input) {
+  at::Tensor gradient = at::empty_like(input, at::MemoryFormat::Preserve);
+  if (gradient.sym_size(-1) != 1 && gradient.sym_stride(-1) != 1) {
+    gradient = at::empty_like(input, at::MemoryFormat::Contiguous);
+  }
+  return gradient;
+}
+
+void check_status(const char* operation, const Status& status) {
+  if (!status.ok()) throw std::invalid_argument(std::string(operation) + ": " + status.message());
+}
+
+}  // namespace sbm::kernels::torch

@@ -1,0 +1,28 @@
+#include "kernels/torch/executor.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace sbm::kernels::torch {
+
+void IntraOpExecutor::parallel_for(std::int64_t count,
+                                   const std::function<void(std::int64_t)>& body) {
+  // at::parallel_for cuts its range into one run for each thread; one element a thread and a shared
+  // counter make that a queue.
+  const std::int64_t workers = std::min<std::int64_t>(count, concurrency());
+  std::atomic<std::int64_t> next{0};
+  at::parallel_for(0, workers, 1, [&](std::int64_t, std::int64_t) {
+    for (std::int64_t i = next.fetch_add(1, std::memory_order_relaxed); i < count;
+         i = next.fetch_add(1, std::memory_order_relaxed)) {
+      body(i);
+    }
+  });
+}
+
+int IntraOpExecutor::concurrency() const {
+  return at::in_parallel_region() ? 1 : at::get_num_threads();
+}
+
+}  // namespace sbm::kernels::torch
