@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/torch/attention.h"
 #include "trainer/config.pb.h"
 #include "trainer/encoder_input.h"
 #include "trainer/mask_control.h"
@@ -16,6 +17,7 @@ struct AttentionLayerOutput {
   at::Tensor output;  ///< float [batch, tokens, embedding_dim], after the output projection
   at::Tensor expected_density;  ///< float [batch, heads], differentiable; 1 for FULL
   at::Tensor edge_counts;       ///< int64 [batch, heads, 3]: drawn, forced diagonal, valid cells
+  Memberships memberships;      ///< what the masks were drawn from, control included; SBM only
 };
 
 /// Multi-head self-attention of one layer: projections to queries, keys and values, SBM or FULL
@@ -28,12 +30,13 @@ class AttentionLayer {
   [[nodiscard]] AttentionLayerOutput forward(const at::Tensor& hidden,
                                              const EncoderInput& input) const;
 
-  /// What the masks of this layer are drawn from, before any control; SBM only.
-  ///   Qhat = sigmoid(g(Q) C^T), Khat = sigmoid(g(K) C^T), S = softmax over all entries of C C^T
-  [[nodiscard]] Memberships memberships(const at::Tensor& hidden) const;
-
  private:
-  struct Projections;
+  [[nodiscard]] AttentionLayerOutput sbm_attention(const at::Tensor& query, const at::Tensor& key,
+                                                   const at::Tensor& value,
+                                                   const EncoderInput& input) const;
+  [[nodiscard]] AttentionLayerOutput full_attention(const at::Tensor& query, const at::Tensor& key,
+                                                    const at::Tensor& value,
+                                                    const EncoderInput& input) const;
   [[nodiscard]] at::Tensor split_heads(const at::Tensor& hidden, const at::Tensor& weight,
                                        const at::Tensor& bias) const;
   [[nodiscard]] at::Tensor membership(const at::Tensor& heads) const;
@@ -52,8 +55,10 @@ class AttentionLayer {
   at::Tensor membership_weight_, membership_bias_;  ///< second layer of g; SBM only
 };
 
-/// sum P / (valid queries x valid keys) of each graph, O(nk) and differentiable: the analytic
-/// density of docs/method.md. `valid` float [batch, tokens]. Returns float [batch, heads].
-at::Tensor expected_density(const Memberships& memberships, const at::Tensor& valid);
+/// The configuration's words in the kernels' terms. Dropout is on in training only, and the full
+/// mask is drawn by BERNOULLI whatever the law, because under POISSON probability 1 is no
+/// certainty.
+kernels::torch::SbmAttentionOptions attention_options(const Attention& attention,
+                                                      MaskControl control, bool training);
 
 }  // namespace sbm::trainer

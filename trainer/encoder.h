@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "trainer/attention_layer.h"
@@ -31,17 +32,24 @@ class Encoder {
   /// `parameters` outlives the encoder; their memory is read anew in every forward pass.
   Encoder(const Model& model, const ModelParameters& parameters);
 
+  ~Encoder();
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+
   /// Throws InternalError on an input of the wrong shape or type, or a sample without tokens.
   [[nodiscard]] EncoderOutput forward(const EncoderInput& input) const;
 
-  /// What the masks of each layer are drawn from, in evaluation mode; SBM only (empty for FULL).
+  /// What the masks of each layer are drawn from, control included; empty for FULL.
   [[nodiscard]] std::vector<Memberships> memberships(const EncoderInput& input) const;
 
   [[nodiscard]] const Model& model() const { return model_; }
 
  private:
   struct Block;
+  using LayerVisitor = std::function<void(const AttentionLayerOutput&)>;
   void check(const EncoderInput& input) const;
+  /// The normed hidden states [batch, tokens, embedding_dim]; shows each layer's attention.
+  [[nodiscard]] at::Tensor encode(const EncoderInput& input, const LayerVisitor& visit) const;
   [[nodiscard]] at::Tensor embed(const EncoderInput& input) const;
   [[nodiscard]] at::Tensor feed_forward(const Block& block, const at::Tensor& hidden,
                                         const EncoderInput& input, std::int64_t layer) const;

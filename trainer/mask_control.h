@@ -30,8 +30,13 @@ struct Memberships {
   at::Tensor block;  ///< S float [heads, clusters, clusters]
 };
 
+/// sum P / (valid queries x valid keys) of each graph, O(nk) and differentiable: the analytic
+/// density of docs/method.md. `valid` float [batch, tokens], 1 on tokens and 0 on padding. Returns
+/// float [batch, heads].
+at::Tensor expected_density(const Memberships& memberships, const at::Tensor& valid);
+
 /// Memberships with one cluster from which the control's mask is drawn by the same sampler, O(nk).
-/// `valid` float [batch, tokens], 1 on tokens and 0 on padding. kLearned gives back what it got.
+/// `valid` as above. kLearned gives back what it got.
 Memberships controlled_memberships(const Memberships& learned, const at::Tensor& valid,
                                    MaskControl control);
 

@@ -34,7 +34,7 @@ std::vector<distributed::ParameterSpec> parameter_specs(const Model& model,
 /// model.
 class ModelParameters {
  public:
-  /// Initialised from `seed`; see trainer/initialisation.h.
+  /// Initialised from `seed` as the published code does (docs/parameters.md).
   ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed);
   ModelParameters(const ModelParameters&) = delete;
   ModelParameters& operator=(const ModelParameters&) = delete;

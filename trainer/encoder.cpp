@@ -1,0 +1,160 @@
+#include "trainer/encoder.h"
+
+#include <ATen/ATen.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "kernels/torch/attention.h"
+#include "trainer/random_keys.h"
+
+namespace sbm::trainer {
+namespace {
+
+/// PyTorch's default, which the published code keeps.
+constexpr double kNormEpsilon = 1e-5;
+
+at::Tensor norm(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::layer_norm(hidden, {hidden.size(-1)}, weight, bias, kNormEpsilon);
+}
+
+at::Tensor residual_dropout(const at::Tensor& hidden, double probability, const EncoderInput& input,
+                            std::int64_t layer, DropoutSite site) {
+  if (!input.training || probability == 0.0) return hidden;
+  const at::Tensor keys =
+      sample_keys(input, StreamPurpose::kResidualDropout, layer, static_cast<std::uint32_t>(site));
+  return kernels::torch::keyed_dropout(hidden, keys, probability);
+}
+
+}  // namespace
+
+struct Encoder::Block {
+  AttentionLayer attention;
+  at::Tensor attention_norm_weight, attention_norm_bias;
+  at::Tensor feed_forward_norm_weight, feed_forward_norm_bias;
+  at::Tensor hidden_weight, hidden_bias;
+  at::Tensor output_weight, output_bias;
+};
+
+Encoder::Encoder(const Model& model, const ModelParameters& parameters)
+    : model_(model), shape_(parameters.shape()) {
+  token_embedding_ = parameters.get("encoder.token_embedding.weight");
+  if (model.learned_positions()) {
+    position_embedding_ = parameters.get("encoder.position_embedding.weight");
+  }
+  for (std::int64_t layer = 0; layer < model.layers(); ++layer) {
+    const std::string name = "encoder.layers." + std::to_string(layer) + ".";
+    blocks_.push_back({AttentionLayer(model, parameters, layer),
+                       parameters.get(name + "attention_norm.weight"),
+                       parameters.get(name + "attention_norm.bias"),
+                       parameters.get(name + "feed_forward_norm.weight"),
+                       parameters.get(name + "feed_forward_norm.bias"),
+                       parameters.get(name + "feed_forward.hidden.weight"),
+                       parameters.get(name + "feed_forward.hidden.bias"),
+                       parameters.get(name + "feed_forward.output.weight"),
+                       parameters.get(name + "feed_forward.output.bias")});
+  }
+  norm_weight_ = parameters.get("encoder.final_norm.weight");
+  norm_bias_ = parameters.get("encoder.final_norm.bias");
+  if (shape_.labels == data::LabelKind::kClass) {
+    hidden_weight_ = parameters.get("head.hidden.weight");
+    hidden_bias_ = parameters.get("head.hidden.bias");
+  }
+  logits_weight_ = parameters.get("head.output.weight");
+  logits_bias_ = parameters.get("head.output.bias");
+}
+
+Encoder::~Encoder() = default;
+
+void Encoder::check(const EncoderInput& input) const {
+  const auto batch = static_cast<std::int64_t>(input.sample_ids.size());
+  const at::Tensor& tokens = input.tokens;
+  if (!tokens.defined() || tokens.dim() != 2 || tokens.scalar_type() != at::kLong ||
+      tokens.size(0) != batch || batch == 0) {
+    throw InternalError("encoder input: expected tokens int64 [batch, tokens] for " +
+                        std::to_string(batch) + " sample ids (at least one)");
+  }
+  if (tokens.size(1) < 1 || tokens.size(1) > model_.max_length()) {
+    throw InternalError("encoder input: expected 1 to model.max_length (" +
+                        std::to_string(model_.max_length()) + ") tokens a row, found " +
+                        std::to_string(tokens.size(1)));
+  }
+  if (!input.valid.defined() || input.valid.scalar_type() != at::kBool ||
+      input.valid.sizes() != tokens.sizes()) {
+    throw InternalError("encoder input: expected valid to be bool, of the shape of tokens");
+  }
+  if (!input.valid.any(1).all().item<bool>()) {
+    throw InternalError(
+        "encoder input: expected each sample to have a token, found one of padding");
+  }
+}
+
+at::Tensor Encoder::embed(const EncoderInput& input) const {
+  at::Tensor hidden = at::embedding(token_embedding_, input.tokens);
+  if (position_embedding_.defined()) {
+    hidden = hidden + position_embedding_.narrow(0, 0, input.tokens.size(1));
+  }
+  if (!input.training || model_.dropout() == 0.0) return hidden;
+  return kernels::torch::keyed_dropout(
+      hidden, sample_keys(input, StreamPurpose::kEmbeddingDropout, 0, 0), model_.dropout());
+}
+
+at::Tensor Encoder::feed_forward(const Block& block, const at::Tensor& hidden,
+                                 const EncoderInput& input, std::int64_t layer) const {
+  const at::Tensor inner =
+      residual_dropout(at::gelu(at::linear(hidden, block.hidden_weight, block.hidden_bias)),
+                       model_.dropout(), input, layer, DropoutSite::kFeedForwardHidden);
+  return residual_dropout(at::linear(inner, block.output_weight, block.output_bias),
+                          model_.dropout(), input, layer, DropoutSite::kFeedForward);
+}
+
+at::Tensor Encoder::encode(const EncoderInput& input, const LayerVisitor& visit) const {
+  check(input);
+  at::Tensor hidden = embed(input);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    const auto layer = static_cast<std::int64_t>(i);
+    const AttentionLayerOutput attention = block.attention.forward(
+        norm(hidden, block.attention_norm_weight, block.attention_norm_bias), input);
+    visit(attention);
+    hidden = hidden + residual_dropout(attention.output, model_.dropout(), input, layer,
+                                       DropoutSite::kAttention);
+    hidden = hidden +
+             feed_forward(
+                 block, norm(hidden, block.feed_forward_norm_weight, block.feed_forward_norm_bias),
+                 input, layer);
+  }
+  return norm(hidden, norm_weight_, norm_bias_);
+}
+
+at::Tensor Encoder::classify(const at::Tensor& hidden, const at::Tensor& valid) const {
+  if (shape_.labels == data::LabelKind::kPerToken) {
+    return at::linear(hidden, logits_weight_, logits_bias_);
+  }
+  const at::Tensor shown = valid.to(at::kFloat);
+  const at::Tensor weights = (shown / shown.sum(1, true)).unsqueeze(1);
+  const at::Tensor pooled = at::matmul(weights, hidden).squeeze(1);
+  return at::linear(at::relu(at::linear(pooled, hidden_weight_, hidden_bias_)), logits_weight_,
+                    logits_bias_);
+}
+
+EncoderOutput Encoder::forward(const EncoderInput& input) const {
+  std::vector<at::Tensor> densities;
+  std::vector<at::Tensor> counts;
+  const at::Tensor hidden = encode(input, [&](const AttentionLayerOutput& attention) {
+    densities.push_back(attention.expected_density);
+    counts.push_back(attention.edge_counts);
+  });
+  return {classify(hidden, input.valid), at::stack(densities), at::stack(counts)};
+}
+
+std::vector<Memberships> Encoder::memberships(const EncoderInput& input) const {
+  std::vector<Memberships> layers;
+  if (model_.attention().type() == Attention::FULL) return layers;
+  static_cast<void>(encode(input, [&](const AttentionLayerOutput& attention) {
+    layers.push_back(attention.memberships);
+  }));
+  return layers;
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,56 @@
+#include "trainer/random_keys.h"
+
+#include <ATen/ATen.h>
+
+#include <bit>
+
+namespace sbm::trainer {
+namespace {
+
+StreamId stream_of(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer) {
+  StreamId id;
+  id.purpose = purpose;
+  id.step = input.step;
+  id.draw = input.draw;
+  id.layer = static_cast<std::uint32_t>(layer);
+  return id;
+}
+
+}  // namespace
+
+at::Tensor graph_keys(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer,
+                      std::int64_t heads) {
+  const auto batch = static_cast<std::int64_t>(input.sample_ids.size());
+  at::Tensor keys = at::empty({batch, heads}, at::kLong);
+  auto* out = keys.mutable_data_ptr<std::int64_t>();
+  StreamId id = stream_of(input, purpose, layer);
+  for (const std::uint64_t sample : input.sample_ids) {
+    id.sample = sample;
+    for (std::int64_t head = 0; head < heads; ++head) {
+      id.head = static_cast<std::uint32_t>(head);
+      *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
+    }
+  }
+  return keys;
+}
+
+at::Tensor sample_keys(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer,
+                       std::uint32_t site) {
+  at::Tensor keys = at::empty({static_cast<std::int64_t>(input.sample_ids.size())}, at::kLong);
+  auto* out = keys.mutable_data_ptr<std::int64_t>();
+  StreamId id = stream_of(input, purpose, layer);
+  id.site = site;
+  for (const std::uint64_t sample : input.sample_ids) {
+    id.sample = sample;
+    *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
+  }
+  return keys;
+}
+
+at::Tensor mask_keys(const EncoderInput& input, std::int64_t layer, std::int64_t heads) {
+  const StreamPurpose purpose =
+      input.mask == MaskControl::kLearned ? StreamPurpose::kMask : StreamPurpose::kMaskControl;
+  return graph_keys(input, purpose, layer, heads);
+}
+
+}  // namespace sbm::trainer
