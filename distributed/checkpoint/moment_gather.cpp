@@ -1,0 +1,94 @@
+#include "distributed/checkpoint/moment_gather.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace sbm::distributed::checkpoint {
+namespace {
+
+ElementRange intersect(const ElementRange& left, const ElementRange& right) {
+  const std::int64_t begin = std::max(left.begin, right.begin);
+  return {begin, std::max(begin, std::min(left.end, right.end))};
+}
+
+std::vector<Segment> window_segments(const PlannedFile* file, std::int64_t window) {
+  if (file == nullptr) return {};
+  return segments_of(*file, window_of(*file, window));
+}
+
+void append(std::vector<float>& to, std::span<const float> from, std::int64_t begin,
+            std::int64_t count) {
+  if (count == 0) return;  // then `begin` may lie outside
+  const auto part = from.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+  to.insert(to.end(), part.begin(), part.end());
+}
+
+}  // namespace
+
+ElementRange window_of(const PlannedFile& file, std::int64_t window) {
+  const std::int64_t elements = file.elements();
+  const std::int64_t begin = std::min(window * kWindowElements, elements);
+  return {begin, std::min(begin + kWindowElements, elements)};
+}
+
+std::vector<float> gather_window(Communicator& communicator, const Snapshot& snapshot,
+                                 std::span<const PlannedFile* const> files, std::int64_t window) {
+  const int ranks = communicator.world_size();
+  const int me = communicator.rank();
+  const ElementRange my_shard = snapshot.layout->shard(me, ranks);
+
+  std::vector<float> send;
+  std::vector<std::size_t> send_offsets = {0};
+  for (const PlannedFile* file : files) {
+    for (const Segment& segment : window_segments(file, window)) {
+      if (segment.source == Source::kWeights) continue;
+      const ElementRange part = intersect(segment.range, my_shard);
+      append(
+          send,
+          segment.source == Source::kFirstMoment ? snapshot.first_moment : snapshot.second_moment,
+          part.begin - my_shard.begin, part.size());
+    }
+    send_offsets.push_back(send.size() * sizeof(float));
+  }
+
+  const std::vector<Segment> segments =
+      window_segments(files[static_cast<std::size_t>(me)], window);
+  std::vector<std::size_t> receive_offsets = {0};
+  for (int rank = 0; rank < ranks; ++rank) {
+    const ElementRange shard = snapshot.layout->shard(rank, ranks);
+    std::int64_t count = 0;
+    for (const Segment& segment : segments) {
+      if (segment.source != Source::kWeights) count += intersect(segment.range, shard).size();
+    }
+    receive_offsets.push_back(receive_offsets.back() +
+                              static_cast<std::size_t>(count) * sizeof(float));
+  }
+  std::vector<float> received(receive_offsets.back() / sizeof(float));
+  communicator
+      .all_to_all(std::as_bytes(std::span(send)), send_offsets,
+                  std::as_writable_bytes(std::span(received)), receive_offsets)
+      ->wait();
+
+  // Shards follow one another in the flat buffer, so a segment's parts come by rising rank.
+  std::vector<float> data;
+  std::vector<std::int64_t> cursors;
+  for (const std::size_t offset : receive_offsets) {
+    cursors.push_back(static_cast<std::int64_t>(offset / sizeof(float)));
+  }
+  for (const Segment& segment : segments) {
+    if (segment.source == Source::kWeights) {
+      append(data, snapshot.weights, segment.range.begin, segment.range.size());
+      continue;
+    }
+    for (int rank = 0; rank < ranks; ++rank) {
+      const std::int64_t count =
+          intersect(segment.range, snapshot.layout->shard(rank, ranks)).size();
+      auto& cursor = cursors[static_cast<std::size_t>(rank)];
+      append(data, received, cursor, count);
+      cursor += count;
+    }
+  }
+  return data;
+}
+
+}  // namespace sbm::distributed::checkpoint

@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "distributed/checkpoint/agreement.h"
+#include "distributed/checkpoint/checkpoint.h"
+#include "distributed/checkpoint/checkpoint_reader.h"
+#include "distributed/checkpoint/folder_names.h"
+#include "distributed/checkpoint/soundness.h"
+
+namespace sbm::distributed::checkpoint {
+namespace {
+
+std::optional<Directory> open_if_there(const std::filesystem::path& path, FileSystem& system) {
+  try {
+    return Directory::open(system, path);
+  } catch (const FileError& error) {
+    if (error.code() != ENOENT) throw;
+    return std::nullopt;
+  }
+}
+
+std::vector<Found> complete_in(const Directory& checkpoints) {
+  std::vector<Found> found;
+  for (const std::string& name : checkpoints.names()) {
+    if (const auto step = parse_step_name(name)) {
+      found.push_back({*step, checkpoints.path() / name});
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Found& left, const Found& right) { return left.step > right.step; });
+  return found;
+}
+
+void remove_leftovers(const Directory& checkpoints, std::vector<std::string>& warnings) {
+  for (const std::string& name : checkpoints.names()) {
+    if (!is_leftover_name(name)) continue;
+    try {
+      checkpoints.remove_folder(name);
+    } catch (const CheckpointError& error) {
+      warnings.push_back(
+          fmt::format("the leftover {} could not be removed: {}", name, error.what()));
+    }
+  }
+}
+
+// Rank 0's part of find_newest().
+std::optional<Found> choose(const std::filesystem::path& path, FileSystem& system,
+                            std::vector<std::string>& warnings) {
+  const auto checkpoints = open_if_there(path, system);
+  if (!checkpoints) return std::nullopt;
+  remove_leftovers(*checkpoints, warnings);
+  std::string damages;
+  for (const Found& found : complete_in(*checkpoints)) {
+    const std::string damage = damage_of(*checkpoints, step_name(found.step));
+    if (damage.empty()) return found;
+    warnings.push_back(fmt::format("skipped {}: {}", step_name(found.step), damage));
+    damages += "\n  " + damage;
+  }
+  for (const std::string& name : checkpoints->names()) {
+    if (is_bad_name(name)) damages += "\n  " + name + " was put aside as damaged";
+  }
+  if (damages.empty()) return std::nullopt;
+  throw CheckpointError(fmt::format("{}: no checkpoint in it is sound:{}", path.string(), damages));
+}
+
+bool looks_complete(const Directory& checkpoints, const Found& found) {
+  try {
+    const CheckpointReader reader(checkpoints.open_directory(step_name(found.step)));
+    return true;
+  } catch (const FileError&) {
+    throw;
+  } catch (const CheckpointError&) {
+    return false;
+  }
+}
+
+// Rank 0's part of retain(). A crash between any two calls leaves complete checkpoints and
+// leftovers, nothing else.
+std::vector<std::int64_t> remove_old(const std::filesystem::path& path, std::int64_t keep_last,
+                                     std::span<const std::int64_t> protected_steps,
+                                     FileSystem& system) {
+  std::vector<std::int64_t> removed;
+  const auto checkpoints = open_if_there(path, system);
+  if (!checkpoints) return removed;
+  std::int64_t kept = 0;
+  for (const Found& found : complete_in(*checkpoints)) {
+    if (!looks_complete(*checkpoints, found)) continue;
+    if (kept++ < keep_last) continue;
+    if (std::find(protected_steps.begin(), protected_steps.end(), found.step) !=
+        protected_steps.end()) {
+      continue;
+    }
+    const std::string grave = deleted_name(found.step);
+    if (checkpoints->exists(grave)) checkpoints->remove_folder(grave);
+    checkpoints->rename(step_name(found.step), grave);
+    removed.push_back(found.step);
+  }
+  if (removed.empty()) return removed;
+  checkpoints->sync();
+  for (const std::int64_t step : removed) checkpoints->remove_folder(deleted_name(step));
+  return removed;
+}
+
+}  // namespace
+
+std::vector<Found> list(const std::filesystem::path& checkpoints, FileSystem& system) {
+  const auto folder = open_if_there(checkpoints, system);
+  if (!folder) return {};
+  return complete_in(*folder);
+}
+
+void verify(const std::filesystem::path& folder, FileSystem& system) {
+  CheckpointReader(Directory::open(system, folder)).verify();
+}
+
+std::optional<Found> find_newest(Communicator& communicator,
+                                 const std::filesystem::path& checkpoints,
+                                 std::vector<std::string>& warnings, FileSystem& system) {
+  nlohmann::json answer = {{"step", -1}, {"warnings", nlohmann::json::array()}};
+  std::string error;
+  if (communicator.rank() == 0) {
+    error = attempt([&] {
+      std::vector<std::string> mine;
+      const auto found = choose(checkpoints, system, mine);
+      if (found) answer["step"] = found->step;
+      answer["warnings"] = mine;
+    });
+  }
+  agree(communicator, "looking for the newest checkpoint", error);
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  answer = nlohmann::json::parse(
+      broadcast_string(communicator, answer.dump(-1, ' ', false, replace), 0));
+  for (const auto& warning : answer["warnings"]) warnings.push_back(warning.get<std::string>());
+  const auto step = answer["step"].get<std::int64_t>();
+  if (step < 0) return std::nullopt;
+  return Found{step, checkpoints / step_name(step)};
+}
+
+std::vector<std::int64_t> retain(Communicator& communicator,
+                                 const std::filesystem::path& checkpoints, std::int64_t keep_last,
+                                 std::span<const std::int64_t> protected_steps,
+                                 FileSystem& system) {
+  if (keep_last < 1) throw InternalError("checkpoint: keep_last must be at least 1");
+  std::string error;
+  std::string removed;
+  if (communicator.rank() == 0) {
+    error = attempt([&] {
+      removed = nlohmann::json(remove_old(checkpoints, keep_last, protected_steps, system)).dump();
+    });
+  }
+  agree(communicator, "removing old checkpoints", error);
+  return nlohmann::json::parse(broadcast_string(communicator, removed, 0))
+      .get<std::vector<std::int64_t>>();
+}
+
+}  // namespace sbm::distributed::checkpoint
