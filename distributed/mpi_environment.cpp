@@ -70,7 +70,7 @@ MpiEnvironment::~MpiEnvironment() {
   if (initialised_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
 }
 
-std::unique_ptr<Communicator> MpiEnvironment::world() {
+std::unique_ptr<Communicator> MpiEnvironment::world() const {
   if (!initialised_) return make_single_process_communicator();
   return std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
 }

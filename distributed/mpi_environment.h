@@ -23,7 +23,7 @@ class MpiEnvironment {
   static bool launched_by_mpi();
 
   /// The world as a Communicator; SingleProcess when no launcher started this process.
-  std::unique_ptr<Communicator> world();
+  [[nodiscard]] std::unique_ptr<Communicator> world() const;
 
   /// Ends every rank of the job with this exit code, now. Throws CommunicationError when there is
   /// no job.

@@ -18,12 +18,12 @@ namespace {
 
 /// One rank's arguments of one operation.
 struct Call {
-  std::string operation;
-  std::span<const std::byte> send;
-  std::vector<std::size_t> send_offsets;
-  std::span<std::byte> receive;
-  std::vector<std::size_t> receive_offsets;
-  std::span<std::int64_t> values;
+  std::string operation = {};
+  std::span<const std::byte> send = {};
+  std::vector<std::size_t> send_offsets = {};
+  std::span<std::byte> receive = {};
+  std::vector<std::size_t> receive_offsets = {};
+  std::span<std::int64_t> values = {};
 };
 
 std::span<const std::byte> part_of(std::span<const std::byte> buffer,
