@@ -76,7 +76,7 @@ rows=() majority=- samples=-
 for mask in learned random rank1 full; do
   answer=$(mpirun_sbm eval --checkpoint "$run" --split test --mask "$mask" --json) || fail "the evaluation with --mask $mask failed" $?
   rows+=("$(printf '%-8s  %10s  %10s' "$mask" "$(percent "$(number accuracy "$answer")")" "$(percent "$(number density "$answer")")")")
-  majority=$(number majority_accuracy "$answer")
+  majority=$(number majority_share "$answer")
   samples=$(number samples "$answer")
 done
 printf '\n%-8s  %10s  %10s\n' mask accuracy density
@@ -94,11 +94,15 @@ step "report"
 cat <<TEXT
 
 ${bold}Go on with${plain}
-  xdg-open $run/report.html                                    the report in a browser
-  $sbm eval --checkpoint $run --split test --draws 5     average over five masks
-  $sbm checkpoint list $run                             what was saved
+
+  # the report in a browser; the average over five masks; what was saved
+  xdg-open $run/report.html
+  $sbm eval --checkpoint $run --split test --draws 5
+  $sbm checkpoint list $run
+
+  # full attention, to compare
   mpirun --bind-to none -n 2 $sbm train --config $config --run-dir runs/full --set model.attention.type=FULL
-                                                                     full attention, to compare
+
+  # the published ListOps run, long on a CPU; stop it with Ctrl-C, start it again with the same line
   mpirun --bind-to none -n 2 $sbm train --config configs/lra/listops.textproto
-                                                                     the published ListOps run (days on a CPU)
 TEXT
