@@ -2,12 +2,11 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/graph_task.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "kernels/torch/operators.h"
+#include "kernels/torch/registered_kernels.h"
 
 // How sbm::attention takes part in LibTorch's autograd.
 namespace sbm::kernels::torch {
@@ -90,6 +89,8 @@ class OnceDifferentiable final : public ::torch::autograd::Function<OnceDifferen
   }
 };
 
+}  // namespace
+
 AttentionOutputs attention_autograd(
     const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
     const at::Tensor& query_membership, const at::Tensor& key_membership,
@@ -136,11 +137,4 @@ AttentionGradients attention_backward_autograd(
   return {gradients[0], gradients[1], gradients[2], gradients[3], gradients[4], gradients[5]};
 }
 
-}  // namespace
-
 }  // namespace sbm::kernels::torch
-
-TORCH_LIBRARY_IMPL(sbm, Autograd, library) {
-  library.impl("attention", sbm::kernels::torch::attention_autograd);
-  library.impl("attention_backward", sbm::kernels::torch::attention_backward_autograd);
-}

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <torch/library.h>
 
 #include <cmath>
 #include <span>
@@ -10,7 +9,7 @@
 #include "kernels/torch/checks.h"
 #include "kernels/torch/executor.h"
 #include "kernels/torch/membership_gradients.h"
-#include "kernels/torch/operators.h"
+#include "kernels/torch/registered_kernels.h"
 
 // The operators sbm::attention and sbm::attention_backward on CPU tensors.
 namespace sbm::kernels::torch {
@@ -80,6 +79,8 @@ at::Tensor count_edges(const std::vector<EdgeList>& graphs, const AttentionShape
   }
   return counts;
 }
+
+}  // namespace
 
 AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& value, const at::Tensor& query_membership,
@@ -203,11 +204,4 @@ AttentionGradients attention_backward_cpu(
   return {grad_query, grad_key, grad_value, query_product, key_product, grad_block_matrix};
 }
 
-}  // namespace
-
 }  // namespace sbm::kernels::torch
-
-TORCH_LIBRARY_IMPL(sbm, CPU, library) {
-  library.impl("attention", sbm::kernels::torch::attention_cpu);
-  library.impl("attention_backward", sbm::kernels::torch::attention_backward_cpu);
-}

@@ -3,13 +3,12 @@
 #include <ATen/ATen.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/library.h>
 
 #include <span>
 
 #include "kernels/torch/checks.h"
 #include "kernels/torch/executor.h"
-#include "kernels/torch/operators.h"
+#include "kernels/torch/registered_kernels.h"
 
 // The operator sbm::keyed_dropout on CPU tensors and its autograd.
 namespace sbm::kernels::torch {
@@ -18,25 +17,6 @@ namespace {
 
 using ::torch::autograd::AutogradContext;
 using ::torch::autograd::variable_list;
-
-at::Tensor keyed_dropout_cpu(const at::Tensor& input, const at::Tensor& keys, double probability) {
-  check_keyed_dropout(input, keys);
-  const at::Tensor dense_input = input.contiguous();
-  const at::Tensor dense_keys = keys.contiguous();
-  at::Tensor output = at::empty_like(dense_input);
-  const auto elements = static_cast<std::size_t>(dense_input.numel());
-  IntraOpExecutor executor;
-  check_status(
-      "sbm::keyed_dropout",
-      cpu::keyed_dropout(
-          std::span(dense_input.const_data_ptr<float>(), elements),
-          std::span(output.mutable_data_ptr<float>(), elements), input.size(1), input.size(2),
-          probability,
-          std::span(reinterpret_cast<const PhiloxKey*>(dense_keys.const_data_ptr<std::int64_t>()),
-                    static_cast<std::size_t>(dense_keys.numel())),
-          executor));
-  return output;
-}
 
 // Only the keys are saved: the mask is drawn again. The gradient goes through the operator too, so
 // it can be differentiated in its turn.
@@ -57,19 +37,30 @@ class KeyedDropout final : public ::torch::autograd::Function<KeyedDropout> {
   }
 };
 
+}  // namespace
+
+at::Tensor keyed_dropout_cpu(const at::Tensor& input, const at::Tensor& keys, double probability) {
+  check_keyed_dropout(input, keys);
+  const at::Tensor dense_input = input.contiguous();
+  const at::Tensor dense_keys = keys.contiguous();
+  at::Tensor output = at::empty_like(dense_input);
+  const auto elements = static_cast<std::size_t>(dense_input.numel());
+  IntraOpExecutor executor;
+  check_status(
+      "sbm::keyed_dropout",
+      cpu::keyed_dropout(
+          std::span(dense_input.const_data_ptr<float>(), elements),
+          std::span(output.mutable_data_ptr<float>(), elements), input.size(1), input.size(2),
+          probability,
+          std::span(reinterpret_cast<const PhiloxKey*>(dense_keys.const_data_ptr<std::int64_t>()),
+                    static_cast<std::size_t>(dense_keys.numel())),
+          executor));
+  return output;
+}
+
 at::Tensor keyed_dropout_autograd(const at::Tensor& input, const at::Tensor& keys,
                                   double probability) {
   return KeyedDropout::apply(input, keys, probability);
 }
 
-}  // namespace
-
 }  // namespace sbm::kernels::torch
-
-TORCH_LIBRARY_IMPL(sbm, CPU, library) {
-  library.impl("keyed_dropout", sbm::kernels::torch::keyed_dropout_cpu);
-}
-
-TORCH_LIBRARY_IMPL(sbm, Autograd, library) {
-  library.impl("keyed_dropout", sbm::kernels::torch::keyed_dropout_autograd);
-}

@@ -1,13 +1,12 @@
+#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include "kernels/torch/attention.h"
 #include "kernels/torch/operators.h"
+#include "kernels/torch/registered_kernels.h"
 
-// What torch.ops.load_library and every other user of the dispatcher finds in this library. The
-// kernels behind the schemas are registered by the file that has them: CPU (attention_cpu.cpp,
-// dropout.cpp), Meta (meta.cpp), Autograd (attention_autograd.cpp, dropout.cpp), Autocast
-// (autocast.cpp).
+// What torch.ops.load_library and every other user of the dispatcher finds in this library.
 TORCH_LIBRARY(sbm, library) {
   using sbm::kernels::torch::SampledGraphs;
   library.class_<SampledGraphs>("SampledGraphs")
@@ -30,6 +29,39 @@ TORCH_LIBRARY(sbm, library) {
       "Tensor grad_value, Tensor grad_query_membership, Tensor grad_key_membership, "
       "Tensor grad_block_matrix)");
   library.def("keyed_dropout(Tensor input, Tensor keys, float probability) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(sbm, CPU, library) {
+  using namespace sbm::kernels::torch;
+  library.impl("attention", attention_cpu);
+  library.impl("attention_backward", attention_backward_cpu);
+  library.impl("keyed_dropout", keyed_dropout_cpu);
+}
+
+TORCH_LIBRARY_IMPL(sbm, Meta, library) {
+  using namespace sbm::kernels::torch;
+  library.impl("attention", attention_meta);
+  library.impl("attention_backward", attention_backward_meta);
+  library.impl("keyed_dropout", keyed_dropout_meta);
+}
+
+TORCH_LIBRARY_IMPL(sbm, Autograd, library) {
+  using namespace sbm::kernels::torch;
+  library.impl("attention", attention_autograd);
+  library.impl("attention_backward", attention_backward_autograd);
+  library.impl("keyed_dropout", keyed_dropout_autograd);
+}
+
+// The CPU kernels compute in float, so autocast widens what a bfloat16 neighbour hands over.
+TORCH_LIBRARY_IMPL(sbm, AutocastCPU, library) {
+  using at::autocast::CastPolicy;
+  using at::autocast::WrapFunction;
+  using namespace sbm::kernels::torch;
+  library.impl("attention", WrapFunction<CastPolicy::fp32, at::kCPU, AttentionSignature,
+                                         AttentionSignature, dispatch_attention>::type::call);
+  library.impl("keyed_dropout",
+               WrapFunction<CastPolicy::fp32, at::kCPU, KeyedDropoutSignature,
+                            KeyedDropoutSignature, dispatch_keyed_dropout>::type::call);
 }
 
 namespace sbm::kernels::torch {

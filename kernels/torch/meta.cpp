@@ -1,14 +1,11 @@
 #include <ATen/ATen.h>
-#include <torch/library.h>
 
 #include "kernels/torch/checks.h"
-#include "kernels/torch/operators.h"
+#include "kernels/torch/registered_kernels.h"
 
 // Shapes without data. Every output's shape, type and layout follow from the inputs'; what cannot
 // be known is the edges, so `graphs` holds none, and the values of edge_counts.
 namespace sbm::kernels::torch {
-
-namespace {
 
 AttentionOutputs attention_meta(const at::Tensor& query, const at::Tensor& key,
                                 const at::Tensor& value, const at::Tensor& query_membership,
@@ -52,12 +49,4 @@ at::Tensor keyed_dropout_meta(const at::Tensor& input, const at::Tensor& keys,
   return at::empty_like(input, at::MemoryFormat::Contiguous);
 }
 
-}  // namespace
-
 }  // namespace sbm::kernels::torch
-
-TORCH_LIBRARY_IMPL(sbm, Meta, library) {
-  library.impl("attention", sbm::kernels::torch::attention_meta);
-  library.impl("attention_backward", sbm::kernels::torch::attention_backward_meta);
-  library.impl("keyed_dropout", sbm::kernels::torch::keyed_dropout_meta);
-}
