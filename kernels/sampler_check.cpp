@@ -82,7 +82,7 @@ Status check_sampling(const SamplingParams& params, std::size_t graphs) {
   return {};
 }
 
-Status check_sampling_values(const SamplingParams& params) {
+Status check_block_matrix(const SamplingParams& params) {
   const std::int64_t entries = params.clusters * params.clusters;
   for (std::int64_t i = 0; i < params.heads * entries; ++i) {
     const float value = params.block_matrix[i];
@@ -92,6 +92,11 @@ Status check_sampling_values(const SamplingParams& params) {
         "block_matrix" + position({i / entries, entry / params.clusters, entry % params.clusters}) +
         ": expected a finite number >= 0, found " + std::to_string(value));
   }
+  return {};
+}
+
+Status check_sampling_values(const SamplingParams& params) {
+  if (Status status = check_block_matrix(params); !status.ok()) return status;
   if (Status status = check_memberships("query_membership", params.query_membership,
                                         params.query_valid, params.queries, params);
       !status.ok()) {

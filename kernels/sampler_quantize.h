@@ -60,7 +60,7 @@ class CarriedRounding {
   std::uint32_t carry_ = 1U << (kCarryBits - 1);
 };
 
-/// Quantises a column of S, its entries finite and >= 0, `stride` apart, to quantized[a * stride].
+/// Quantises a column of S, its entries finite, >= 0 and `stride` apart, to quantized[clusters].
 /// Returns its exponent: the largest e <= 60 for which no entry's floor(S 2^e) exceeds 32766 and
 /// their sum is at most 65536 - clusters.
 inline int quantize_block_column(const float* column, std::int64_t clusters, std::int64_t stride,
@@ -88,7 +88,7 @@ inline int quantize_block_column(const float* column, std::int64_t clusters, std
   CarriedRounding rounding;
   for (std::int64_t a = 0; a < clusters; ++a) {
     const auto value = static_cast<std::uint32_t>(column[a * stride] * scale);
-    quantized[a * stride] = rounding.round(value);
+    quantized[a] = rounding.round(value);
   }
   return exponent;
 }

@@ -51,12 +51,12 @@ SampledGraph::SampledGraph(const SamplingParams& params, std::int64_t batch, std
         return KeySums(keys());
       }()) {
   const auto clusters = static_cast<std::size_t>(clusters_);
-  std::vector<std::uint16_t> block(clusters * clusters);
+  std::vector<std::uint16_t> block(clusters * clusters);  // column by column
   std::vector<std::int32_t> block_exponents(clusters);
   for (std::size_t c = 0; c < clusters; ++c) {
     block_exponents[c] =
         quantize_block_column(params.block_matrix + head * clusters_ * clusters_ + c, clusters_,
-                              clusters_, block.data() + c);
+                              clusters_, block.data() + c * clusters);
   }
 
   const float* memberships =
@@ -66,11 +66,8 @@ SampledGraph::SampledGraph(const SamplingParams& params, std::int64_t batch, std
   for (std::int64_t i = 0; i < queries_; ++i) {
     if (query_valid_[static_cast<std::size_t>(i)] == 0) continue;
     const int exponent = quantize_membership({memberships + i * clusters_, clusters}, query.data());
-    std::fill(product.begin(), product.end(), 0);
-    for (std::size_t a = 0; a < clusters; ++a) {
-      for (std::size_t c = 0; c < clusters; ++c) {
-        product[c] += std::uint32_t{query[a]} * block[a * clusters + c];
-      }
+    for (std::size_t c = 0; c < clusters; ++c) {
+      product[c] = accumulate(query.data(), block.data() + c * clusters, clusters_);
     }
     row_exponents_[static_cast<std::size_t>(i)] =
         quantize_weights(product, block_exponents, exponent, weights_.data() + i * clusters_);

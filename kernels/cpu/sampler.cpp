@@ -1,0 +1,147 @@
+#include "kernels/cpu/sampler.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "base/checked.h"
+#include "kernels/cpu/sampler_graph.h"
+#include "kernels/cpu/target.h"
+#include "kernels/sampler_check.h"
+
+namespace sbm::kernels::cpu {
+namespace {
+
+/// Rows of a piece when one graph is shared by several threads: whole groups.
+constexpr std::int64_t kPieceRows = 8 * std::int64_t{kGroupRows};
+
+/// One call of sample_edges.
+class SamplingCall {
+ public:
+  SamplingCall(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs)
+      : params_(params), executor_(executor), graphs_(graphs) {}
+
+  Status run() {
+    const auto graphs = static_cast<std::int64_t>(graphs_.size());
+    heads_.resize(static_cast<std::size_t>(params_.heads));
+    for_each(params_.heads, [&](std::int64_t head) {
+      heads_[static_cast<std::size_t>(head)].pack(
+          params_.block_matrix + head * params_.clusters * params_.clusters, params_.clusters);
+    });
+    if (graphs >= executor_.concurrency()) {
+      draw_whole_graphs(graphs);
+    } else {
+      for (std::int64_t graph = 0; graph < graphs; ++graph) draw_in_pieces(graph);
+    }
+    if (bad_value_) return check_sampling_values(params_);
+    if (out_of_memory_) return Status::invalid("sample_edges: out of memory for its workspace");
+    return {};
+  }
+
+ private:
+  template <typename Work>
+  void for_each(std::int64_t count, const Work& work) {
+    executor_.parallel_for(count, [&](std::int64_t i) {
+      if (bad_value_ || out_of_memory_) return;
+      try {
+        work(i);
+      } catch (const std::bad_alloc&) {
+        out_of_memory_ = true;
+      }
+    });
+  }
+
+  bool prepare(GraphSampler& sampler, std::int64_t graph) {
+    const std::int64_t head = graph % params_.heads;
+    if (!sampler.prepare(params_, graph / params_.heads, head,
+                         heads_[static_cast<std::size_t>(head)])) {
+      bad_value_ = true;
+    }
+    return !bad_value_;
+  }
+
+  void draw(GraphSampler& sampler, std::int64_t first, std::int64_t last, DrawnRows& rows) {
+    const auto scratch = scratch_.lend();
+    if (!sampler.draw(first, last, *scratch, rows)) bad_value_ = true;
+  }
+
+  void draw_whole_graphs(std::int64_t graphs) {
+    ScratchPool<GraphSampler> samplers;
+    for_each(graphs, [&](std::int64_t graph) {
+      const auto sampler = samplers.lend();
+      if (!prepare(*sampler, graph)) return;
+      DrawnRows rows{.list = &graphs_[static_cast<std::size_t>(graph)]};
+      draw(*sampler, 0, params_.queries, rows);
+      if (rows.closed_gates == 0) rows.list->gates.clear();
+    });
+  }
+
+  void draw_in_pieces(std::int64_t graph) {
+    const std::int64_t count = ceil_divide(params_.queries, kPieceRows);
+    pieces_.resize(static_cast<std::size_t>(count));
+    std::vector<DrawnRows> rows(pieces_.size());
+    GraphSampler sampler;
+    for_each(1, [&](std::int64_t) { prepare(sampler, graph); });
+    for_each(count, [&](std::int64_t i) {
+      DrawnRows& piece = rows[static_cast<std::size_t>(i)];
+      piece.list = &pieces_[static_cast<std::size_t>(i)];
+      draw(sampler, i * kPieceRows, std::min((i + 1) * kPieceRows, params_.queries), piece);
+    });
+    for_each(1, [&](std::int64_t) { join(rows, graphs_[static_cast<std::size_t>(graph)]); });
+  }
+
+  /// Throws std::bad_alloc.
+  void join(const std::vector<DrawnRows>& rows, EdgeList& graph) const {
+    graph.row_offsets.assign(1, 0);
+    graph.columns.clear();
+    graph.gates.clear();
+    graph.diagonal_forced = params_.self_loops == SelfLoops::kAdd;
+    graph.drawn_edges = 0;
+    graph.forced_edges = 0;
+    graph.valid_cells = 0;
+    const bool gated = std::any_of(rows.begin(), rows.end(),
+                                   [](const DrawnRows& piece) { return piece.closed_gates > 0; });
+    for (const DrawnRows& piece : rows) {
+      EdgeList& list = *piece.list;
+      const std::int64_t begin = std::ssize(graph.columns);
+      for (std::size_t i = 1; i < list.row_offsets.size(); ++i) {
+        graph.row_offsets.push_back(begin + list.row_offsets[i]);
+      }
+      graph.columns.insert(graph.columns.end(), list.columns.begin(), list.columns.end());
+      if (gated) {
+        open_gates(list, piece.first_row);
+        graph.gates.insert(graph.gates.end(), list.gates.begin(), list.gates.end());
+      }
+      graph.drawn_edges += list.drawn_edges;
+      graph.forced_edges += list.forced_edges;
+      graph.valid_cells += list.valid_cells;
+    }
+  }
+
+  const SamplingParams& params_;
+  Executor& executor_;
+  std::span<EdgeList> graphs_;
+  std::vector<HeadBlock> heads_;
+  std::vector<EdgeList> pieces_;
+  ScratchPool<SamplerScratch> scratch_;
+  std::atomic<bool> bad_value_ = false;
+  std::atomic<bool> out_of_memory_ = false;
+};
+
+}  // namespace
+
+Status sample_edges(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs) {
+  if (Status status = check_sampling(params, graphs.size()); !status.ok()) return status;
+  if (Status status = check_block_matrix(params); !status.ok()) return status;
+  apply_target_override();
+  try {
+    return SamplingCall(params, executor, graphs).run();
+  } catch (const std::bad_alloc&) {
+    return Status::invalid("sample_edges: out of memory for its workspace");
+  }
+}
+
+}  // namespace sbm::kernels::cpu

@@ -1,0 +1,281 @@
+#include "kernels/cpu/sampler_graph.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "kernels/cpu/sampler_stream.h"
+#include "kernels/sampler_quantize.h"
+#include "kernels/sampler_threshold.h"
+
+namespace sbm::kernels::cpu {
+namespace {
+
+constexpr std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
+
+void set_shape(DotTiles& tiles, std::int64_t count, std::int64_t clusters) {
+  tiles.count = count;
+  tiles.stride = clusters + clusters % 2;
+}
+
+}  // namespace
+
+void HeadBlock::pack(const float* block_matrix, std::int64_t clusters) {
+  set_shape(columns, clusters, clusters);
+  exponents.resize(size(clusters));
+  std::vector<std::uint16_t> entries(size(clusters * columns.stride));
+  for (std::int64_t c = 0; c < clusters; ++c) {
+    exponents[size(c)] = quantize_block_column(block_matrix + c, clusters, clusters,
+                                               entries.data() + c * columns.stride);
+  }
+  pack_tiles(entries.data(), /*in_slot_order=*/false, columns);
+}
+
+bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
+                           const HeadBlock& block) {
+  params_ = &params;
+  block_ = &block;
+  const std::int64_t graph = batch * params.heads + head;
+  query_membership_ = params.query_membership + graph * params.queries * params.clusters;
+  query_valid_ =
+      params.query_valid != nullptr ? params.query_valid + batch * params.queries : nullptr;
+  key_valid_ = params.key_valid != nullptr ? params.key_valid + batch * params.keys : nullptr;
+  stream_ = params.mask_keys[graph];
+  exploration_ = exploration_units(params.exploration);
+  list_cell_slots(slots_);
+
+  set_shape(tiles_, params.keys, params.clusters);
+  entries_.resize(size(params.keys * tiles_.stride));
+  exponents_.resize(size(params.keys));
+  if (!quantize_rows(params.key_membership + graph * params.keys * params.clusters, key_valid_,
+                     params.keys, params.clusters, tiles_.stride, entries_.data(),
+                     exponents_.data())) {
+    return false;
+  }
+  pack_tiles(entries_.data(), /*in_slot_order=*/true, tiles_);
+
+  const std::int64_t blocks = tiles_.blocks();
+  std::int32_t* slot_exponents = slot_exponents_.reserve(size(blocks * kBlockKeys));
+  std::uint64_t* call_products = call_products_.reserve(size(blocks * 8));
+  std::fill_n(slot_exponents, blocks * kBlockKeys, kLargestMembershipExponent);
+  valid_bits_.assign(size(blocks), 0);
+  for (std::int64_t key = 0; key < params.keys; ++key) {
+    if (key_valid_ != nullptr && key_valid_[key] == 0) continue;
+    slot_exponents[key / kBlockKeys * kBlockKeys + slots_[key % kBlockKeys]] =
+        exponents_[size(key)];
+    valid_bits_[size(key / kBlockKeys)] |= std::uint64_t{1} << (key % kBlockKeys);
+  }
+  for (std::int64_t call = 0; call < blocks * 8; ++call) {
+    call_products[call] = call_product(stream_, static_cast<std::uint32_t>(call));
+  }
+  sums_.emplace(keys());
+  prefix_.reset();
+  return true;
+}
+
+QuantizedKeys GraphSampler::keys() const {
+  return {.clusters = params_->clusters,
+          .stride = tiles_.stride,
+          .exponents = exponents_,
+          .entries = entries_.data(),
+          .valid = key_valid_};
+}
+
+bool GraphSampler::query_valid(std::int64_t row) const {
+  return query_valid_ == nullptr || query_valid_[row] != 0;
+}
+
+bool GraphSampler::diagonal_valid(std::int64_t row) const {
+  return row < params_->keys && query_valid(row) && (key_valid_ == nullptr || key_valid_[row] != 0);
+}
+
+WeightRow GraphSampler::weight_row(int member, const SamplerScratch& scratch) {
+  return {.weights = scratch.weights[member], .exponent = scratch.row_exponents[member]};
+}
+
+const KeyPrefix& GraphSampler::prefix() {
+  const std::lock_guard<std::mutex> lock(prefix_mutex_);
+  if (!prefix_) prefix_.emplace(keys(), *sums_);
+  return *prefix_;
+}
+
+bool GraphSampler::weigh_rows(std::int64_t first, int count, SamplerScratch& scratch) const {
+  const std::int64_t clusters = params_->clusters;
+  if (!quantize_rows(query_membership_ + first * clusters,
+                     query_valid_ != nullptr ? query_valid_ + first : nullptr, count, clusters,
+                     kProductStride, scratch.queries[0], scratch.query_exponents)) {
+    return false;
+  }
+  const std::uint16_t* rows[kGroupRows];
+  for (int i = 0; i < kGroupRows; ++i) rows[i] = scratch.queries[std::min(i, count - 1)];
+  multiply_rows(rows, count, block_->columns, scratch.products[0]);
+  for (int i = 0; i < count; ++i) {
+    scratch.row_exponents[i] =
+        quantize_weights({scratch.products[i], size(clusters)}, block_->exponents,
+                         scratch.query_exponents[i], scratch.weights[i]);
+    if (clusters % 2 != 0) scratch.weights[i][clusters] = 0;
+  }
+  return true;
+}
+
+void GraphSampler::draw_every_cell(std::int64_t first, int count, const RowPlan* plans,
+                                   SamplerScratch& scratch) const {
+  const std::int64_t blocks = tiles_.blocks();
+  EveryCellCall call;
+  call.keys = &tiles_;
+  call.key_exponents = slot_exponents_.data();
+  call.valid_bits = valid_bits_.data();
+  call.least_key_exponent = sums_->least_exponent;
+  call.call_products = call_products_.data();
+  call.stream = stream_;
+  call.law = params_->law;
+  call.exploration = exploration_;
+  for (int i = 0; i < count; ++i) {
+    if (plans[i].linear || !query_valid(first + i)) continue;
+    const int row = call.rows++;
+    call.row_numbers[row] = static_cast<std::uint32_t>(first + i);
+    call.weights[row] = scratch.weights[i];
+    call.exponents[row] = scratch.row_exponents[i];
+    call.edges[row] = scratch.edges.data() + i * blocks;
+    call.saturated[row] = scratch.saturated.data() + i * blocks;
+    if (params_->law == MaskLaw::kPoisson) {
+      call.thresholds[row] = scratch.thresholds.data() + i * blocks * kBlockKeys;
+    }
+  }
+  for (int row = call.rows; row < kGroupRows; ++row) call.weights[row] = scratch.weights[0];
+  if (call.rows > 0) sample_every_cell(call);
+}
+
+void GraphSampler::append_every_cell(std::int64_t row, int member, SamplerScratch& scratch,
+                                     DrawnRows& rows) const {
+  EdgeList& list = *rows.list;
+  const std::int64_t blocks = tiles_.blocks();
+  std::uint64_t* edges = scratch.edges.data() + member * blocks;
+  std::uint64_t* saturated = scratch.saturated.data() + member * blocks;
+  bool forced = false;
+  if (params_->self_loops != SelfLoops::kNone && diagonal_valid(row)) {
+    const std::uint64_t bit = std::uint64_t{1} << (row % kBlockKeys);
+    edges[row / kBlockKeys] &= ~bit;
+    saturated[row / kBlockKeys] &= ~bit;
+    if (params_->self_loops == SelfLoops::kAdd) {
+      forced = true;
+      edges[row / kBlockKeys] |= bit;
+    }
+  }
+  const std::int64_t count = list_columns(edges, blocks, scratch.columns.data());
+  const std::int32_t* columns = scratch.columns.data();
+  const bool poisson = params_->law == MaskLaw::kPoisson;
+  const bool any_saturated =
+      std::any_of(saturated, saturated + blocks, [](std::uint64_t word) { return word != 0; });
+  if (poisson || any_saturated || !list.gates.empty()) {
+    open_gates(list, rows.first_row);
+    const std::uint32_t* thresholds = scratch.thresholds.data() + member * blocks * kBlockKeys;
+    for (std::int64_t edge = 0; edge < count; ++edge) {
+      const std::int64_t key = columns[edge];
+      const std::int64_t block = key / kBlockKeys;
+      const std::int64_t cell = key % kBlockKeys;
+      const bool is_forced = forced && key == row;
+      const bool is_saturated = (saturated[block] >> cell & 1) != 0;
+      const std::uint32_t threshold =
+          poisson ? thresholds[block * kBlockKeys + slots_[cell]] : kLargestThreshold;
+      const float gate = edge_gate(params_->law, threshold, is_forced || is_saturated);
+      list.gates.push_back(gate);
+      rows.closed_gates += !is_forced && gate != 1.0F ? 1 : 0;
+    }
+  }
+  list.columns.insert(list.columns.end(), columns, columns + count);
+  list.drawn_edges += count - (forced ? 1 : 0);
+  list.forced_edges += forced ? 1 : 0;
+}
+
+void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& plan,
+                                 SamplerScratch& scratch, DrawnRows& rows) {
+  EdgeList& list = *rows.list;
+  std::vector<LinearEdge>& edges = scratch.linear_edges;
+  const LinearRow call = {.law = params_->law,
+                          .exploration = exploration_,
+                          .stream = stream_,
+                          .row = static_cast<std::uint32_t>(row),
+                          .excluded_key = params_->self_loops == SelfLoops::kNone ? -1 : row};
+  draw_linear_row(call, weight_row(member, scratch), plan, keys(), *sums_, prefix(), edges);
+  list.drawn_edges += std::ssize(edges);
+  bool gated = params_->law == MaskLaw::kPoisson || !list.gates.empty();
+  for (const LinearEdge& edge : edges) {
+    if (edge.gate == 1.0F) continue;
+    ++rows.closed_gates;
+    gated = true;
+  }
+  if (gated) open_gates(list, rows.first_row);
+  const auto append = [&](std::int32_t column, float gate) {
+    list.columns.push_back(column);
+    if (gated) list.gates.push_back(gate);
+  };
+  bool forced = params_->self_loops == SelfLoops::kAdd && diagonal_valid(row);
+  list.forced_edges += forced ? 1 : 0;
+  for (const LinearEdge& edge : edges) {
+    if (forced && edge.column > row) {
+      append(static_cast<std::int32_t>(row), 0.0F);
+      forced = false;
+    }
+    append(edge.column, edge.gate);
+  }
+  if (forced) append(static_cast<std::int32_t>(row), 0.0F);
+}
+
+bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& scratch,
+                        DrawnRows& rows) {
+  const std::int64_t blocks = tiles_.blocks();
+  scratch.edges.resize(size(kGroupRows * blocks));
+  scratch.saturated.resize(size(kGroupRows * blocks));
+  scratch.columns.resize(size(blocks * kBlockKeys + kWidestLanes));
+  if (params_->law == MaskLaw::kPoisson) {
+    scratch.thresholds.resize(size(kGroupRows * blocks * kBlockKeys));
+  }
+  EdgeList& list = *rows.list;
+  list.row_offsets.assign(1, 0);
+  list.columns.clear();
+  list.gates.clear();
+  list.diagonal_forced = params_->self_loops == SelfLoops::kAdd;
+  list.drawn_edges = 0;
+  list.forced_edges = 0;
+  list.valid_cells = 0;
+  rows.first_row = first;
+  rows.closed_gates = 0;
+
+  for (std::int64_t begin = first; begin < last; begin += kGroupRows) {
+    const int count = static_cast<int>(std::min<std::int64_t>(kGroupRows, last - begin));
+    if (!weigh_rows(begin, count, scratch)) return false;
+    RowPlan plans[kGroupRows];
+    for (int i = 0; i < count; ++i) {
+      plans[i] = plan_row(weight_row(i, scratch), *sums_, params_->law, exploration_);
+    }
+    draw_every_cell(begin, count, plans, scratch);
+    for (int i = 0; i < count; ++i) {
+      const std::int64_t row = begin + i;
+      if (query_valid(row)) {
+        list.valid_cells += sums_->valid_keys;
+        if (plans[i].linear) {
+          append_linear(row, i, plans[i], scratch, rows);
+        } else {
+          append_every_cell(row, i, scratch, rows);
+        }
+      }
+      list.row_offsets.push_back(std::ssize(list.columns));
+    }
+  }
+  return true;
+}
+
+void open_gates(EdgeList& list, std::int64_t first_row) {
+  if (list.gates.size() == list.columns.size()) return;
+  list.gates.assign(list.columns.size(), 1.0F);
+  if (!list.diagonal_forced) return;
+  for (std::size_t i = 0; i + 1 < list.row_offsets.size(); ++i) {
+    const auto begin = list.columns.begin() + list.row_offsets[i];
+    const auto end = list.columns.begin() + list.row_offsets[i + 1];
+    const auto diagonal = static_cast<std::int32_t>(first_row + static_cast<std::int64_t>(i));
+    const auto edge = std::lower_bound(begin, end, diagonal);
+    if (edge != end && *edge == diagonal) list.gates[size(edge - list.columns.begin())] = 0.0F;
+  }
+}
+
+}  // namespace sbm::kernels::cpu

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "kernels/cpu/sampler_rows.h"
+#include "kernels/edge_list.h"
+#include "kernels/sampler_linear.h"
+#include "kernels/sampling.h"
+
+namespace sbm::kernels::cpu {
+
+/// S of one head, quantised, column by column.
+struct HeadBlock {
+  DotTiles columns;
+  std::vector<std::int32_t> exponents;  ///< [clusters]
+
+  /// `block_matrix` [clusters, clusters], finite and >= 0. Throws std::bad_alloc.
+  void pack(const float* block_matrix, std::int64_t clusters);
+};
+
+/// Working memory of one piece of work: O(keys), and O(16 keys) under POISSON.
+struct SamplerScratch {
+  alignas(64) std::uint16_t queries[kGroupRows][kProductStride];
+  alignas(64) std::uint16_t weights[kGroupRows][kProductStride];
+  alignas(64) std::uint32_t products[kGroupRows][kProductStride];
+  std::uint8_t query_exponents[kGroupRows];
+  std::int32_t row_exponents[kGroupRows];
+  std::vector<std::uint64_t> edges;       ///< [kGroupRows, blocks]
+  std::vector<std::uint64_t> saturated;   ///< [kGroupRows, blocks]
+  std::vector<std::uint32_t> thresholds;  ///< [kGroupRows, blocks, 64] in slot order
+  std::vector<std::int32_t> columns;      ///< of one row
+  std::vector<LinearEdge> linear_edges;
+};
+
+/// Consecutive rows of a graph while they are drawn.
+struct DrawnRows {
+  EdgeList* list = nullptr;
+  std::int64_t first_row = 0;
+  std::int64_t closed_gates = 0;  ///< drawn edges whose gate is not 1
+};
+
+/// The graph of one (sample, head): its quantised keys, and how rows become edges.
+class GraphSampler {
+ public:
+  /// Quantises the keys; false when a valid one has a value outside [0, 1]. `params` and `block`
+  /// must outlive the drawing. Throws std::bad_alloc.
+  bool prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
+               const HeadBlock& block);
+
+  /// Replaces rows.list by rows [first, last); its row_offsets get last - first + 1 entries, and
+  /// its gates one for every edge under POISSON or as soon as one is closed. Any number of threads
+  /// may draw at once. False when a query has a value outside [0, 1]. Throws std::bad_alloc.
+  bool draw(std::int64_t first, std::int64_t last, SamplerScratch& scratch, DrawnRows& rows);
+
+ private:
+  [[nodiscard]] QuantizedKeys keys() const;
+  [[nodiscard]] bool query_valid(std::int64_t row) const;
+  [[nodiscard]] bool diagonal_valid(std::int64_t row) const;
+  [[nodiscard]] static WeightRow weight_row(int member, const SamplerScratch& scratch);
+  const KeyPrefix& prefix();
+
+  bool weigh_rows(std::int64_t first, int count, SamplerScratch& scratch) const;
+  void draw_every_cell(std::int64_t first, int count, const RowPlan* plans,
+                       SamplerScratch& scratch) const;
+  void append_every_cell(std::int64_t row, int member, SamplerScratch& scratch,
+                         DrawnRows& rows) const;
+  void append_linear(std::int64_t row, int member, const RowPlan& plan, SamplerScratch& scratch,
+                     DrawnRows& rows);
+
+  const SamplingParams* params_ = nullptr;
+  const HeadBlock* block_ = nullptr;
+  const float* query_membership_ = nullptr;    ///< [queries, clusters]
+  const std::uint8_t* query_valid_ = nullptr;  ///< [queries] or null
+  const std::uint8_t* key_valid_ = nullptr;    ///< [keys] or null
+  PhiloxKey stream_ = 0;
+  std::uint32_t exploration_ = 0;
+  std::int32_t slots_[kBlockKeys] = {};
+
+  DotTiles tiles_;
+  std::vector<std::uint16_t> entries_;   ///< [keys, stride]
+  std::vector<std::uint8_t> exponents_;  ///< [keys]
+  AlignedBuffer<std::int32_t> slot_exponents_;
+  AlignedBuffer<std::uint64_t> call_products_;
+  std::vector<std::uint64_t> valid_bits_;
+  std::optional<KeySums> sums_;
+  std::mutex prefix_mutex_;
+  std::optional<KeyPrefix> prefix_;
+};
+
+/// Gives every edge a gate if they have none yet: 1, but 0 on a forced diagonal edge. `first_row`
+/// is the row of the list's first offset.
+void open_gates(EdgeList& list, std::int64_t first_row);
+
+}  // namespace sbm::kernels::cpu

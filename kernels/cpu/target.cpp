@@ -1,0 +1,40 @@
+#include "kernels/cpu/target.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "hwy/targets.h"
+
+namespace sbm::kernels::cpu {
+namespace {
+
+struct Target {
+  std::string_view name;
+  std::int64_t widest;
+};
+
+void disable_wider_targets() {
+  // Read once, before any thread of ours could change the environment.
+  const char* wanted = std::getenv("SBM_CPU_TARGET");  // NOLINT(concurrency-mt-unsafe)
+  if (wanted == nullptr) return;
+#if HWY_ARCH_X86
+  // In Highway's masks a wider instruction set has a lower bit.
+  constexpr Target kTargets[] = {
+      {"baseline", HWY_SCALAR}, {"sse4", HWY_SSE4}, {"avx2", HWY_AVX2}, {"avx512", HWY_AVX3_DL}};
+  for (const Target& target : kTargets) {
+    if (target.name == wanted) hwy::DisableTargets(target.widest - 1);
+  }
+#endif
+}
+
+}  // namespace
+
+void apply_target_override() {
+  [[maybe_unused]] static const bool applied = [] {
+    disable_wider_targets();
+    return true;
+  }();
+}
+
+}  // namespace sbm::kernels::cpu
