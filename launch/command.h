@@ -1,0 +1,20 @@
+#pragma once
+
+#include <CLI/App.hpp>
+#include <functional>
+
+#include "launch/session.h"
+
+// Every command is one file: it declares its options and says what to do once they are parsed.
+namespace sbm::launch {
+
+/// What the parsed command line asks for; returns the exit code.
+using Action = std::function<int(Session&)>;
+
+void add_train_command(CLI::App& program, Action& action);
+void add_eval_command(CLI::App& program, Action& action);
+void add_data_command(CLI::App& program, Action& action);
+void add_checkpoint_command(CLI::App& program, Action& action);
+void add_report_command(CLI::App& program, Action& action);
+
+}  // namespace sbm::launch

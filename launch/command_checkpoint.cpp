@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.h"
+#include "distributed/checkpoint/checkpoint.h"
+#include "launch/command.h"
+#include "trainer/checkpoint_evaluation.h"
+
+namespace sbm::launch {
+namespace {
+
+namespace checkpoint = distributed::checkpoint;
+
+struct Options {
+  std::string folder;
+  std::string out;
+  bool json = false;
+};
+
+int run_list(const Options& options) {
+  // People name a run or its checkpoints folder; both are clear.
+  const std::filesystem::path inner = std::filesystem::path(options.folder) / "checkpoints";
+  const std::filesystem::path folder =
+      std::filesystem::is_directory(inner) ? inner : std::filesystem::path(options.folder);
+  if (!std::filesystem::is_directory(folder)) {
+    throw CheckpointError(folder.string() +
+                          ": expected a run folder or its checkpoints folder, found none");
+  }
+  nlohmann::json all = nlohmann::json::array();
+  for (const checkpoint::Found& found : checkpoint::list(folder)) {
+    all.push_back({{"step", found.step}, {"folder", found.folder.string()}});
+    if (!options.json) std::cout << fmt::format("{:>12}  {}\n", found.step, found.folder.string());
+  }
+  if (options.json) std::cout << nlohmann::json{{"checkpoints", all}}.dump() << "\n";
+  return kDone;
+}
+
+nlohmann::json as_json(const checkpoint::Inspection& inspection) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const auto& file : inspection.files) {
+    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.hash}});
+  }
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const auto& tensor : inspection.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"dtype", tensor.data_type},
+                       {"shape", tensor.shape},
+                       {"file", tensor.file}});
+  }
+  return {{"step", inspection.step},
+          {"sampler_version", inspection.sampler_version},
+          {"data_fingerprint", inspection.data_fingerprint},
+          {"configuration", inspection.configuration},
+          {"trainer_state", nlohmann::json::parse(inspection.trainer_state)},
+          {"writer", nlohmann::json::parse(inspection.writer)},
+          {"bytes", inspection.bytes},
+          {"parameters", inspection.parameters},
+          {"files", files},
+          {"tensors", tensors}};
+}
+
+int run_inspect(const Options& options) {
+  const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
+  const checkpoint::Inspection inspection = checkpoint::inspect(folder);
+  if (options.json) {
+    std::cout << as_json(inspection).dump() << "\n";
+    return kDone;
+  }
+  std::cout << fmt::format(
+      "{}\n  step              {}\n  parameters        {}\n  bytes             {}\n"
+      "  sampler version   {}\n  data fingerprint  {}\n  files\n",
+      folder.string(), inspection.step, inspection.parameters, inspection.bytes,
+      inspection.sampler_version, inspection.data_fingerprint);
+  for (const auto& file : inspection.files) {
+    std::cout << fmt::format("    {:<40} {:>12}  {}\n", file.name, file.bytes, file.hash);
+  }
+  std::cout << "  tensors of the model\n";
+  for (const auto& tensor : inspection.tensors) {
+    if (!tensor.file.starts_with("model-")) continue;
+    std::cout << fmt::format("    {:<60} {} [{}]\n", tensor.name, tensor.data_type,
+                             fmt::join(tensor.shape, ", "));
+  }
+  return kDone;
+}
+
+int run_verify(const Options& options) {
+  const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
+  checkpoint::verify(folder);
+  if (options.json) {
+    std::cout << nlohmann::json{{"folder", folder.string()}, {"sound", true}}.dump() << "\n";
+  } else {
+    std::cout << folder.string() << ": sound, every byte matches its checksum\n";
+  }
+  return kDone;
+}
+
+int run_export(const Options& options) {
+  const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
+  checkpoint::export_model(folder, options.out);
+  if (options.json) {
+    std::cout << nlohmann::json{{"checkpoint", folder.string()}, {"out", options.out}}.dump()
+              << "\n";
+  } else {
+    std::cout << options.out << "\n";
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_checkpoint_command(CLI::App& program, Action& action) {
+  CLI::App* command =
+      program.add_subcommand("checkpoint", "List, inspect, verify and export checkpoints");
+  command->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  const auto add = [&](const char* name, const char* description, int (*run)(const Options&)) {
+    CLI::App* sub = command->add_subcommand(name, description);
+    sub->add_option("folder", options->folder, "Run folder (its best checkpoint) or a checkpoint")
+        ->required();
+    sub->add_flag("--json", options->json, "One JSON object on stdout");
+    sub->callback(
+        [options, run, &action] { action = [options, run](Session&) { return run(*options); }; });
+    return sub;
+  };
+  add("list", "Complete checkpoints of a run, newest first", run_list);
+  add("inspect", "Show step, files and tensors", run_inspect);
+  add("verify", "Check every byte", run_verify);
+  add("export", "Write the model as one safetensors file", run_export)
+      ->add_option("--out", options->out, "File to write, e.g. model.safetensors")
+      ->required();
+}
+
+}  // namespace sbm::launch

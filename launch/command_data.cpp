@@ -1,0 +1,199 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "data/build.h"
+#include "data/inspect.h"
+#include "data/verify.h"
+#include "launch/command.h"
+#include "trainer/config.h"
+#include "trainer/task_data.h"
+
+namespace sbm::launch {
+namespace {
+
+struct Options {
+  std::string task;
+  std::string out;
+  std::string source;
+  std::string folder;
+  std::vector<std::string> overrides;
+  int threads = 0;
+  bool json = false;
+};
+
+int run_build(const Options& options) {
+  trainer::Config config;
+  config.mutable_task()->set_name(options.task);
+  trainer::throw_problems(trainer::apply_overrides(config, options.overrides), "--set");
+  data::BuildRequest request = trainer::build_request(config);
+  request.out = options.out;
+  request.source = options.source;
+  request.threads = options.threads;
+  const bool live = isatty(STDERR_FILENO) != 0;
+  const auto progress = [live](const data::BuildProgress& done) {
+    if (!live) return;
+    const std::string share = done.total == 0
+                                  ? ""
+                                  : fmt::format(" of {} ({:.0f} %)", done.total,
+                                                100.0 * static_cast<double>(done.samples) /
+                                                    static_cast<double>(done.total));
+    std::cerr << fmt::format("\r{} samples{}\x1b[K", done.samples, share) << std::flush;
+  };
+  const data::BuildReport report = data::build_dataset(request, progress);
+  if (live) std::cerr << "\r\x1b[K" << std::flush;
+  nlohmann::json splits = nlohmann::json::object();
+  for (const auto& split : report.splits) {
+    splits[split.name] = {{"samples", split.samples}, {"bytes", split.bytes}};
+  }
+  if (options.json) {
+    std::cout << nlohmann::json{{"folder", report.folder.string()},
+                                {"reused", report.reused},
+                                {"fingerprint", report.fingerprint},
+                                {"splits", splits}}
+                     .dump()
+              << "\n";
+    return kDone;
+  }
+  std::cout << fmt::format("{} {}\n", report.reused ? "already there:" : "built",
+                           report.folder.string());
+  for (const auto& split : report.splits) {
+    std::cout << fmt::format("  {:<12} {:>10} samples {:>12} bytes\n", split.name, split.samples,
+                             split.bytes);
+  }
+  return kDone;
+}
+
+nlohmann::json as_json(const data::DatasetSummary& summary) {
+  nlohmann::json splits = nlohmann::json::object();
+  for (const data::SplitSummary& split : summary.splits) {
+    nlohmann::json shards = nlohmann::json::array();
+    for (const auto& shard : split.shards) {
+      shards.push_back({{"file", shard.file},
+                        {"samples", shard.samples},
+                        {"bytes", shard.bytes},
+                        {"xxh3_128", shard.xxh3_128}});
+    }
+    splits[split.name] = {{"samples", split.samples},
+                          {"tokens", split.tokens},
+                          {"length",
+                           {{"min", split.lengths.min},
+                            {"mean", split.lengths.mean},
+                            {"median", split.lengths.median},
+                            {"max", split.lengths.max}}},
+                          {"label_counts", split.label_counts},
+                          {"majority_share", split.majority_share},
+                          {"shards", shards}};
+  }
+  nlohmann::json parameters = nlohmann::json::object();
+  for (const auto& [name, value] : summary.recipe.parameters) parameters[name] = value;
+  nlohmann::json sources = nlohmann::json::array();
+  for (const data::SourceDescription& source : summary.recipe.sources) {
+    sources.push_back(
+        {{"name", source.name}, {"bytes", source.bytes}, {"xxh3_128", source.xxh3_128}});
+  }
+  return {{"folder", summary.folder.string()},
+          {"task", summary.recipe.task},
+          {"generator", summary.recipe.generator},
+          {"parameters", parameters},
+          {"sources", sources},
+          {"fingerprint", summary.fingerprint},
+          {"label_names", summary.label_names},
+          {"vocabulary_size", summary.vocabulary_size},
+          {"splits", splits}};
+}
+
+std::string as_text(const data::DatasetSummary& summary) {
+  std::string text =
+      fmt::format("{}\n  task         {}\n  generator    {}\n", summary.folder.string(),
+                  summary.recipe.task, summary.recipe.generator);
+  for (const auto& [name, value] : summary.recipe.parameters) {
+    text += fmt::format("    {} = {}\n", name, value);
+  }
+  for (const data::SourceDescription& source : summary.recipe.sources) {
+    text += fmt::format("  source       {} ({} bytes)\n", source.name, source.bytes);
+  }
+  text += fmt::format("  fingerprint  {}\n  vocabulary   {}\n", summary.fingerprint,
+                      summary.vocabulary_size);
+  for (const data::SplitSummary& split : summary.splits) {
+    text += fmt::format(
+        "  {}: {} samples in {} shards; tokens {} to {}, mean {:.1f}, median {:.0f}; majority "
+        "{:.2f} "
+        "%\n    labels",
+        split.name, split.samples, split.shards.size(), split.lengths.min, split.lengths.max,
+        split.lengths.mean, split.lengths.median, 100.0 * split.majority_share);
+    for (std::size_t id = 0; id < split.label_counts.size(); ++id) {
+      text += fmt::format(" {}:{}", id < summary.label_names.size() ? summary.label_names[id] : "?",
+                          split.label_counts[id]);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+int run_inspect(const Options& options) {
+  const data::DatasetSummary summary = data::inspect_dataset(options.folder);
+  std::cout << (options.json ? as_json(summary).dump() + "\n" : as_text(summary));
+  return kDone;
+}
+
+int run_verify(const Options& options) {
+  const data::VerifyReport report = data::verify_dataset(options.folder);
+  if (options.json) {
+    std::cout << nlohmann::json{{"folder", options.folder},  {"sound", report.problems.empty()},
+                                {"files", report.files},     {"bytes", report.bytes},
+                                {"samples", report.samples}, {"problems", report.problems}}
+                     .dump()
+              << "\n";
+    return report.problems.empty() ? kDone : kDataFailure;
+  }
+  if (!report.problems.empty()) {
+    std::string text = options.folder + ": the data set is damaged";
+    for (const std::string& problem : report.problems) text += "\n  " + problem;
+    throw DataError(text);
+  }
+  std::cout << fmt::format("{}: sound, {} files, {} bytes, {} samples\n", options.folder,
+                           report.files, report.bytes, report.samples);
+  return kDone;
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& program, Action& action) {
+  CLI::App* command = program.add_subcommand("data", "Build, inspect and verify data sets");
+  command->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  const auto bind = [&](CLI::App* sub, int (*run)(const Options&)) {
+    sub->add_flag("--json", options->json, "One JSON object on stdout");
+    sub->callback(
+        [options, run, &action] { action = [options, run](Session&) { return run(*options); }; });
+  };
+  CLI::App* build =
+      command->add_subcommand("build", "Make a data set: generated, or from published files");
+  build->add_option("--task", options->task, "Task")
+      ->required()
+      ->check(CLI::IsMember(data::buildable_tasks()));
+  build->add_option("--out", options->out, "Folder to make")->required();
+  build->add_option("--source", options->source, "Folder of the published files [generate]");
+  build->add_option("--set", options->overrides,
+                    "A parameter of the generator: --set data.listops.max_depth=5 (repeatable)");
+  build->add_option("--threads", options->threads, "Threads [all processors]")
+      ->check(CLI::Range(1, 4096));
+  bind(build, run_build);
+  CLI::App* inspect =
+      command->add_subcommand("inspect", "Show counts, lengths, labels, parameters and hashes");
+  inspect->add_option("folder", options->folder, "Data set")->required();
+  bind(inspect, run_inspect);
+  CLI::App* verify = command->add_subcommand("verify", "Check every byte of a data set");
+  verify->add_option("folder", options->folder, "Data set")->required();
+  bind(verify, run_verify);
+}
+
+}  // namespace sbm::launch

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <string>
+
+namespace sbm::launch {
+
+/// Program, commit, compiler and libraries, one a line.
+std::string version_text();
+
+}  // namespace sbm::launch

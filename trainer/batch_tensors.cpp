@@ -1,0 +1,37 @@
+#include "trainer/batch_tensors.h"
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "base/error.h"
+
+namespace sbm::trainer {
+namespace {
+
+// from_blob wants a mutable pointer although the copy that follows only reads.
+template <typename T>
+at::Tensor copied(const std::vector<T>& values, at::IntArrayRef shape, at::ScalarType from,
+                  at::ScalarType to) {
+  return at::from_blob(const_cast<T*>(values.data()), shape, from).to(to, false, /*copy=*/true);
+}
+
+}  // namespace
+
+BatchTensors batch_tensors(const data::Batch& batch) {
+  BatchTensors result;
+  const std::vector<std::int64_t> shape = {batch.size, batch.padded_length};
+  result.input.tokens = copied(batch.tokens, shape, at::kInt, at::kLong);
+  result.input.valid = copied(batch.valid, shape, at::kByte, at::kBool);
+  result.input.sample_ids = batch.sample_ids;
+  if (!batch.labels.empty()) {
+    result.targets = copied(batch.labels, {batch.size}, at::kInt, at::kLong);
+  } else if (!batch.token_labels.empty()) {
+    result.targets = copied(batch.token_labels, shape, at::kInt, at::kLong);
+  } else {
+    throw InternalError("a batch without labels reached the model");
+  }
+  return result;
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "data/batch.h"
+#include "trainer/encoder_input.h"
+
+namespace sbm::trainer {
+
+/// Sequences are padded to a multiple of this many tokens: the width of the sampler's blocks.
+inline constexpr std::int64_t kLengthMultiple = 64;
+
+/// The tensors of one micro-batch. `input.sample_ids` points into the batch, which must live on.
+struct BatchTensors {
+  EncoderInput input;  ///< tokens, valid and sample_ids filled in
+  at::Tensor targets;  ///< int64 [batch] or [batch, tokens]; kIgnoredTarget where there is none
+};
+
+/// Throws InternalError when the batch has no labels.
+BatchTensors batch_tensors(const data::Batch& batch);
+
+}  // namespace sbm::trainer

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "data/dataset.h"
+#include "distributed/communicator.h"
+#include "trainer/encoder.h"
+#include "trainer/telemetry.h"
+
+namespace sbm::trainer {
+
+struct EvaluationOptions {
+  std::int64_t micro_batch = 8;  ///< samples a forward pass; decides the order of sums
+  std::int64_t max_length = 0;   ///< tokens kept of a sample
+  std::uint64_t seed = 0;        ///< of the masks
+  std::int32_t draws = 1;        ///< masks a sample; the predicted probabilities are averaged
+  MaskControl mask = MaskControl::kLearned;
+  std::function<void()> heartbeat = {};  ///< called before each micro-batch
+};
+
+/// Collective. Evaluates every sample of the split: fixed micro-batches (the last one short), sums
+/// by the tree, so the answer has the same bits at every world size. Throws DataError when the
+/// split has no labels. `step` and `best` of the record are left for the caller.
+EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
+                          const data::Dataset& dataset, const EvaluationOptions& options);
+
+}  // namespace sbm::trainer

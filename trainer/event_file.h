@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sbm::trainer {
+
+/// Scalars for TensorBoard: TFRecord frames (length, masked CRC-32C, data, masked CRC-32C) of Event
+/// messages, in a new file events.out.tfevents.<seconds>.<host>.<pid> for each start of a run.
+class EventFile {
+ public:
+  /// `resume_step`: what earlier files recorded after this step is superseded. Throws Error naming
+  /// the file when it cannot be made.
+  EventFile(const std::filesystem::path& folder, std::int64_t resume_step);
+
+  /// Records all scalars of one step and flushes.
+  void scalars(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
+
+ private:
+  void write(const std::string& data);
+
+  std::filesystem::path path_;
+  std::ofstream out_;
+};
+
+/// CRC-32C (Castagnoli) of the bytes, as TFRecord uses it, before masking.
+std::uint32_t crc32c(const std::string& bytes);
+
+}  // namespace sbm::trainer

@@ -1,0 +1,60 @@
+#include "trainer/task_data.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "base/error.h"
+
+namespace sbm::trainer {
+
+std::filesystem::path generated_data_root(const std::filesystem::path& run_directory) {
+  return std::filesystem::absolute(run_directory).lexically_normal().parent_path() / "datasets";
+}
+
+data::BuildRequest build_request(const Config& config) {
+  data::BuildRequest request;
+  request.task = config.task().name();
+  const ListOpsData& listops = config.data().listops();
+  request.listops = {.train_samples = listops.train_samples(),
+                     .validation_samples = listops.validation_samples(),
+                     .test_samples = listops.test_samples(),
+                     .max_depth = listops.max_depth(),
+                     .max_arguments = listops.max_arguments(),
+                     .min_length = listops.min_length(),
+                     .max_length = listops.max_length(),
+                     .seed = listops.seed()};
+  const RepeatedTokensData& repeated = config.data().repeated_tokens();
+  request.repeated_tokens = {.train_samples = repeated.train_samples(),
+                             .validation_samples = repeated.validation_samples(),
+                             .test_samples = repeated.test_samples(),
+                             .length = repeated.length(),
+                             .seed = repeated.seed()};
+  return request;
+}
+
+std::filesystem::path prepare_data(distributed::Communicator& communicator, const Config& config,
+                                   const std::filesystem::path& generated_root,
+                                   const std::function<void(const std::string&)>& message) {
+  if (!config.data().directory().empty()) return config.data().directory();
+  data::BuildRequest request = build_request(config);
+  request.out = generated_root / data::default_folder_name(request);
+  // Rank 0 builds; its answer is a message, so that a failure ends every rank with the same words.
+  std::string problem;
+  if (communicator.rank() == 0) {
+    try {
+      if (!std::filesystem::exists(request.out)) {
+        message(fmt::format("generating the data of {} in {}", request.task, request.out.string()));
+      }
+      data::build_dataset(request);
+    } catch (const Error& error) {
+      problem = error.what();
+      if (problem.empty()) problem = "generation failed";
+    }
+  }
+  problem = distributed::broadcast_string(communicator, problem, 0);
+  if (!problem.empty()) throw DataError(problem);
+  return request.out;
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "distributed/communicator.h"
+#include "trainer/config.pb.h"
+#include "trainer/evaluation.h"
+#include "trainer/telemetry.h"
+
+namespace sbm::trainer {
+
+/// Where a run begins.
+enum class Resume {
+  kAuto,  ///< the newest complete checkpoint of the run folder; a fresh start when there is none
+  kNone,  ///< a fresh start; refused when the folder has checkpoints
+  kPath,  ///< the named checkpoint; any damage is an error
+};
+
+struct TrainRequest {
+  Config config;  ///< validated
+  std::filesystem::path run_directory;
+  Resume resume = Resume::kAuto;
+  std::filesystem::path resume_path;  ///< for kPath
+  ProgressMode progress = ProgressMode::kAuto;
+  /// Called often by every rank with the step and what it is about to do; feeds the watchdog.
+  std::function<void(std::int64_t step, const char* operation)> heartbeat;
+  /// This rank's log, a line a call; the run folder exists when it is called first.
+  std::function<void(const std::string&)> log;
+};
+
+enum class TrainOutcome {
+  kFinished,       ///< all steps done, or no improvement for early_stop_patience evaluations
+  kStopRequested,  ///< signal, time limit or stop_at_step: checkpoint written, run again to go on
+};
+
+struct TrainResult {
+  TrainOutcome outcome = TrainOutcome::kFinished;
+  std::int64_t step = 0;
+  std::string reason;  ///< why the run ended, for the last line on the terminal
+};
+
+/// Collective: trains to the end or to an agreed stop, with checkpoints and telemetry in the run
+/// folder. Throws the errors of base/error.h; a DivergenceError is thrown by every rank.
+TrainResult train(distributed::Communicator& communicator, const TrainRequest& request);
+
+/// Collective: everything train() does up to the first step, two steps on real data, and nothing
+/// left behind. Returns a description for a person: model, memory, data, ranks.
+std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request);
+
+}  // namespace sbm::trainer

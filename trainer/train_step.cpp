@@ -1,0 +1,102 @@
+#include "trainer/train_step.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+
+#include "base/error.h"
+#include "distributed/tree_all_reduce.h"
+#include "trainer/batch_tensors.h"
+#include "trainer/loss.h"
+#include "trainer/schedule.h"
+
+namespace sbm::trainer {
+
+TrainStep::TrainStep(distributed::Communicator& communicator, const Config& config,
+                     const Encoder& encoder, const distributed::FlatLayout& layout,
+                     distributed::GradientReducer& reducer, distributed::ShardedAdamW& optimizer,
+                     data::TrainingLoader& loader)
+    : communicator_(communicator),
+      config_(config),
+      encoder_(encoder),
+      layout_(layout),
+      reducer_(reducer),
+      optimizer_(optimizer),
+      loader_(loader) {}
+
+std::vector<data::Batch> TrainStep::next_batches() {
+  std::vector<data::Batch> batches;
+  batches.reserve(static_cast<std::size_t>(reducer_.run().size()));
+  for (std::int64_t i = 0; i < reducer_.run().size(); ++i) batches.push_back(loader_.next());
+  return batches;
+}
+
+// A micro-batch's loss is its sum over the count of the whole global batch, so the ranks agree on
+// that count before the first backward.
+std::int64_t TrainStep::count_targets(const std::vector<data::Batch>& batches) const {
+  std::int64_t targets = 0;
+  for (const data::Batch& batch : batches) {
+    targets += std::ranges::count_if(batch.labels, [](std::int32_t label) { return label >= 0; });
+    targets +=
+        std::ranges::count_if(batch.token_labels, [](std::int32_t label) { return label >= 0; });
+  }
+  std::array<std::int64_t, 1> sum = {targets};
+  communicator_.all_reduce_sum(sum)->wait();
+  return sum[0];
+}
+
+Totals TrainStep::micro_batch(const data::Batch& batch, std::int64_t step,
+                              std::int64_t global_targets) {
+  const Training& training = config_.training();
+  BatchTensors tensors = batch_tensors(batch);
+  tensors.input.seed = training.seed();
+  tensors.input.step = static_cast<std::uint64_t>(step);
+  tensors.input.training = true;
+  reducer_.begin_micro_batch();
+  const EncoderOutput output = encoder_.forward(tensors.input);
+  const at::Tensor loss = micro_batch_loss(
+      cross_entropy_sum(output.logits, tensors.targets), output.expected_density, global_targets,
+      training.global_batch_size(), density_weight(config_.model().attention(), step + 1));
+  loss.backward();
+  reducer_.end_micro_batch();
+  return count_totals(output.logits.detach().softmax(-1), tensors.targets, tensors.input.valid,
+                      output.edge_counts);
+}
+
+StepStatistics TrainStep::run(std::int64_t step) {
+  const std::vector<data::Batch> batches = next_batches();
+  const std::int64_t global_targets = count_targets(batches);
+  std::vector<double> mine;
+  for (const data::Batch& batch : batches) {
+    const std::vector<double> packed = micro_batch(batch, step, global_targets).pack();
+    mine.insert(mine.end(), packed.begin(), packed.end());
+  }
+  const std::span<const float> gradient = reducer_.reduce();
+
+  const Training& training = config_.training();
+  StepStatistics statistics;
+  statistics.gradient_norm = distributed::gradient_norm(communicator_, layout_, gradient);
+  statistics.totals = Totals::unpack(distributed::tree_all_reduce(
+      communicator_, training.global_batch_size() / training.micro_batch_size(),
+      totals_width(config_.model().layers(), config_.model().heads()), mine));
+  statistics.learning_rate = learning_rate(training, step + 1);
+  if (!std::isfinite(statistics.totals.loss) || !std::isfinite(statistics.gradient_norm)) {
+    throw DivergenceError(fmt::format(
+        "training diverged at step {}: expected a finite loss and gradient, found loss {} and "
+        "gradient norm {} at learning rate {:.3g}; lower training.learning_rate or raise "
+        "training.warmup_steps, and resume from the last checkpoint",
+        step + 1, statistics.totals.mean_loss(), statistics.gradient_norm,
+        statistics.learning_rate));
+  }
+  const double scale = training.clip_norm() > 0 && statistics.gradient_norm > training.clip_norm()
+                           ? training.clip_norm() / statistics.gradient_norm
+                           : 1.0;
+  optimizer_.step(gradient, statistics.learning_rate, scale);
+  return statistics;
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,223 @@
+#include "trainer/training_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "base/error.h"
+#include "distributed/checkpoint/checkpoint.h"
+#include "kernels/sampling.h"
+#include "trainer/batch_tensors.h"
+#include "trainer/config.h"
+#include "trainer/mask_picture.h"
+#include "trainer/task_data.h"
+
+namespace sbm::trainer {
+namespace {
+
+namespace checkpoint = distributed::checkpoint;
+
+// Enough to see the structure of a mask, little enough for a page that holds every head.
+constexpr std::int64_t kPictureTokens = 96;
+
+ModelShape shape_of(const data::Dataset& dataset) {
+  return {.vocabulary = dataset.vocabulary_size(),
+          .classes = static_cast<std::int64_t>(dataset.label_names().size()),
+          .labels = dataset.label_kind()};
+}
+
+distributed::AdamWOptions optimizer_options(const Training& training) {
+  return {.beta1 = training.adam_beta1(),
+          .beta2 = training.adam_beta2(),
+          .epsilon = training.adam_epsilon(),
+          .weight_decay = training.weight_decay()};
+}
+
+// What a resumed run may change is left out, so that a checkpoint's bytes do not depend on it.
+std::string lasting_configuration(Config config) {
+  config.clear_runtime();
+  config.clear_checkpoint();
+  config.mutable_training()->clear_stop_at_step();
+  config.mutable_training()->clear_evaluate_every();
+  config.mutable_training()->clear_log_every();
+  return resolved_text(config);
+}
+
+std::string mebibytes(std::int64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainRequest& request,
+                         const RunFolder& folder, const std::filesystem::path& data_folder)
+    : communicator_(communicator),
+      request_(request),
+      config_(request.config),
+      folder_(folder),
+      train_(data::Dataset::open(data_folder, "train")),
+      validation_(data::Dataset::open(data_folder, "validation")),
+      parameters_(config_.model(), shape_of(train_), config_.training().seed()),
+      encoder_(config_.model(), parameters_),
+      reducer_(communicator, parameters_.layout(),
+               config_.training().global_batch_size() / config_.training().micro_batch_size()),
+      optimizer_(communicator, parameters_.layout(), parameters_.weights(),
+                 optimizer_options(config_.training())) {
+  if (train_.task() != config_.task().name()) {
+    throw DataError(data_folder.string() + ": expected data of task " + config_.task().name() +
+                    ", found " + train_.task());
+  }
+  parameters_.bind_gradients(reducer_.leaf());
+  state_.seed = config_.training().seed();
+  state_.schedule = Training::Schedule_Name(config_.training().schedule());
+  start_loader();
+}
+
+void TrainingRun::start_loader() {
+  const Training& training = config_.training();
+  train_step_.reset();
+  loader_ = std::make_unique<data::TrainingLoader>(
+      train_, data::TrainingPlan{.seed = training.seed(),
+                                 .global_batch = training.global_batch_size(),
+                                 .micro_batch = training.micro_batch_size(),
+                                 .first_micro_batch = reducer_.run().begin,
+                                 .last_micro_batch = reducer_.run().end,
+                                 .first_step = state_.step,
+                                 .max_length = config_.model().max_length(),
+                                 .length_multiple = kLengthMultiple});
+  train_step_ = std::make_unique<TrainStep>(communicator_, config_, encoder_, parameters_.layout(),
+                                            reducer_, optimizer_, *loader_);
+}
+
+void TrainingRun::restore(const std::filesystem::path& folder) {
+  std::vector<float> first_moment(optimizer_.first_moment().size());
+  std::vector<float> second_moment(optimizer_.second_moment().size());
+  const checkpoint::Restored restored =
+      checkpoint::load(communicator_, folder, parameters_.layout(), parameters_.weights(),
+                       first_moment, second_moment);
+  const std::vector<ConfigDifference> differences =
+      compare_for_resume(restored.configuration, folder.string(), config_);
+  if (!differences.empty()) {
+    std::string text =
+        folder.string() + ": the run that goes on must have the configuration it began with; found";
+    for (const ConfigDifference& difference : differences) {
+      text += fmt::format("\n  {}: {} before, {} now", difference.path, difference.before,
+                          difference.after);
+    }
+    throw ConfigError(text + "\nUse another --run-dir for another experiment.");
+  }
+  if (restored.data_fingerprint != train_.fingerprint()) {
+    throw ConfigError(fmt::format("{}: trained on data with fingerprint {}, found {} in {}",
+                                  folder.string(), restored.data_fingerprint, train_.fingerprint(),
+                                  config_.data().directory()));
+  }
+  state_ = trainer_state_from_json(restored.trainer_state);
+  optimizer_.restore(state_.step, first_moment, second_moment);
+  start_loader();
+}
+
+StepStatistics TrainingRun::step() {
+  StepStatistics statistics = train_step_->run(state_.step);
+  ++state_.step;
+  state_.position = state_.step * config_.training().global_batch_size();
+  return statistics;
+}
+
+EvaluationRecord TrainingRun::evaluate_validation() {
+  const Training& training = config_.training();
+  EvaluationOptions options{.micro_batch = training.micro_batch_size(),
+                            .max_length = config_.model().max_length(),
+                            .seed = training.seed(),
+                            .draws = training.evaluation_draws()};
+  options.heartbeat = [this] {
+    if (request_.heartbeat) request_.heartbeat(state_.step, "evaluation");
+  };
+  EvaluationRecord record = evaluate(communicator_, encoder_, validation_, options);
+  record.step = state_.step;
+  const auto [metric, value] = *record.metrics.begin();
+  record.best = state_.best_step < 0 || value > state_.best_value;
+  if (record.best) {
+    state_.best_step = state_.step;
+    state_.best_value = value;
+    state_.best_metric = metric;
+    state_.evaluations_without_improvement = 0;
+  } else {
+    ++state_.evaluations_without_improvement;
+  }
+  state_.last_metrics = record.metrics;
+  state_.last_metrics["loss"] = record.loss;
+  return record;
+}
+
+void TrainingRun::save(const std::string& run_id) {
+  checkpoint::save(communicator_, folder_.checkpoints(), run_id,
+                   {.step = state_.step,
+                    .layout = &parameters_.layout(),
+                    .weights = parameters_.weights(),
+                    .first_moment = optimizer_.first_moment(),
+                    .second_moment = optimizer_.second_moment(),
+                    .trainer_state = to_json(state_),
+                    .sampler_version = kernels::kSamplerVersion,
+                    .data_fingerprint = train_.fingerprint(),
+                    .configuration = lasting_configuration(config_)});
+  const std::array<std::int64_t, 1> best = {state_.best_step};
+  checkpoint::retain(communicator_, folder_.checkpoints(), config_.checkpoint().keep_last(), best);
+}
+
+double TrainingRun::epoch() const {
+  return static_cast<double>(state_.position) / static_cast<double>(train_.size());
+}
+
+std::vector<MaskPicture> TrainingRun::mask_pictures() const {
+  const std::array<std::uint64_t, 1> sample = {0};
+  // A batch of one needs no padding: with a multiple of 1 every row and column is a token.
+  const data::Batch batch = data::collate(validation_, sample, config_.model().max_length(), 1);
+  BatchTensors tensors = batch_tensors(batch);
+  tensors.input.seed = config_.training().seed();
+  tensors.input.draw = 1;
+  return draw_mask_pictures(encoder_, tensors.input, kPictureTokens);
+}
+
+std::string TrainingRun::description() const {
+  const Model& model = config_.model();
+  const Training& training = config_.training();
+  std::int64_t decayed = 0;
+  std::int64_t decayed_tensors = 0;
+  for (const auto& entry : parameters_.layout().entries()) {
+    if (!entry.spec.decay) continue;
+    decayed += entry.range.size();
+    ++decayed_tensors;
+  }
+  const std::int64_t count = parameters_.layout().parameter_count();
+  const auto tensors = static_cast<std::int64_t>(parameters_.layout().entries().size());
+  const std::int64_t flat = parameters_.layout().size() * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t moments =
+      static_cast<std::int64_t>(optimizer_.first_moment().size() * 2 * sizeof(float));
+  std::string text =
+      fmt::format("model       {} layers, {} heads of {}, width {}, {} attention", model.layers(),
+                  model.heads(), model.head_dim(), model.embedding_dim(),
+                  Attention::Type_Name(model.attention().type()));
+  if (model.attention().type() == Attention::SBM) {
+    text += fmt::format(", {} clusters, {}, {}", model.attention().clusters(),
+                        Attention::Law_Name(model.attention().law()),
+                        Attention::Estimator_Name(model.attention().estimator()));
+  }
+  text += fmt::format(
+      "\nparameters  {} in {} tensors; weight decay on {} in {} matrices, none on {} in {} biases, "
+      "norms and embeddings",
+      count, tensors, decayed, decayed_tensors, count - decayed, tensors - decayed_tensors);
+  text += fmt::format("\nmemory      weights {}, gradient buffers {}, optimiser shard {} a rank",
+                      mebibytes(flat), mebibytes(reducer_.bytes()), mebibytes(moments));
+  text += fmt::format("\ndata        {}: {} training and {} validation samples, fingerprint {}",
+                      train_.task(), train_.size(), validation_.size(),
+                      train_.fingerprint().substr(0, 12));
+  text += fmt::format(
+      "\nbatch       {} samples in {} micro-batches of {}; {} rank{}", training.global_batch_size(),
+      training.global_batch_size() / training.micro_batch_size(), training.micro_batch_size(),
+      communicator_.world_size(), communicator_.world_size() == 1 ? "" : "s");
+  return text;
+}
+
+}  // namespace sbm::trainer
