@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/attention_blocks.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
+#include "kernels/cpu/attention_tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward.cpp"
@@ -17,16 +17,17 @@ namespace sbm::kernels::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// One row of the graph while it is worked on.
-struct GraphRow {
+/// The edges of one row in a tile.
+struct TileRow {
   std::int64_t index;
   std::int64_t count;
   const std::int32_t* columns;
   const float* gates;  ///< null: all open, but for the diagonal if it was forced
+  float output_gain;   ///< dO . O
 };
 
 /// What the gates leave of `gradient` for the tile of edges from `begin` on.
-HWY_INLINE Vector apply_gates(const GraphRow& row, bool diagonal_forced,
+HWY_INLINE Vector apply_gates(const TileRow& row, bool diagonal_forced,
                               const std::int32_t* tile_columns, std::int64_t begin,
                               Vector gradient) {
   if (row.gates != nullptr) {
@@ -54,13 +55,12 @@ HWY_INLINE float dot_row(const float* left, const float* right, std::int64_t pad
 
 /// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
 template <int kVectors>
-void edge_values(const BackwardHead& head, const GraphRow& row, const RowScratch& scratch) {
+void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch& scratch) {
   const hn::RebindToSigned<Floats> integers;
   const std::int64_t vectors = head.padded_dim / kLanes;
-  const SharedRow<kVectors> query(scratch.query(), vectors);
+  const SharedRow<kVectors> query(head.query[row.index], vectors);
   const SharedRow<kVectors> grad_output(head.grad_output[row.index], vectors);
-  const Vector output_gain =
-      hn::Set(kFloats, dot_row(head.grad_output[row.index], scratch.sum(), head.padded_dim));
+  const Vector output_gain = hn::Set(kFloats, row.output_gain);
   const Vector log_sum_exp = hn::Set(kFloats, head.log_sum_exp[row.index]);
   const Vector scale = hn::Set(kFloats, head.scale);
   const Vector density_gradient = hn::Set(kFloats, head.density_gradient);
@@ -73,7 +73,7 @@ void edge_values(const BackwardHead& head, const GraphRow& row, const RowScratch
   std::int32_t spare[kWidestLanes];
   for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
     const std::int32_t* columns = tile_columns(row.columns, begin, row.count, spare);
-    const Vector score = tile_dots(query, head.key, columns);
+    const Vector score = hn::Mul(tile_dots(query, head.key, columns), scale);
     const Vector value_gain = tile_dots(grad_output, head.value, columns);
     Vector weight = exponential(hn::Sub(score, log_sum_exp));
     const Vector gain = hn::Sub(value_gain, output_gain);
@@ -114,24 +114,34 @@ HWY_INLINE void add_to_row(const float* weights, Index index, std::int64_t count
   std::memcpy(row, padded_sum, static_cast<std::size_t>(width) * sizeof(float));
 }
 
-/// The rows' side: dQ, T and the edges' values, sorted by key into `edges`.
+void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScratch& scratch,
+                       float* output_gains) {
+  for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    copy_row(head.output[i], head.head_dim, head.padded_dim, 1.0F, scratch.sum());
+    output_gains[i - tile.first_row] = dot_row(head.grad_output[i], scratch.sum(), head.padded_dim);
+  }
+}
+
+/// The rows' side of a tile: dQ, T and the edges' values, sorted by key into `edges`.
 template <int kVectors>
-void backward_rows(const BackwardHead& head, RowBlock block, const BlockEdges& edges,
-                   const RowScratch& scratch) {
+void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
+                   const TileEdges& edges, const RowScratch& scratch) {
   const EdgeList& graph = *head.graph;
-  const std::int64_t* offsets = graph.row_offsets.data();
   const float* gates = graph.gates.empty() ? nullptr : graph.gates.data();
-  std::int64_t* cursors = edges.cursors();
+  std::int64_t* places = edges.cursors();
   float* sorted = edges.values();
   const float* values = scratch.edge_values();
-  for (std::int64_t i = block.first; i < block.last; ++i) {
-    const GraphRow row = {.index = i,
-                          .count = offsets[i + 1] - offsets[i],
-                          .columns = graph.columns.data() + offsets[i],
-                          .gates = gates == nullptr ? nullptr : gates + offsets[i]};
+  const bool add = tile.first_key > 0;
+  if (!add) find_output_gains(head, tile, scratch, cursors.output_gains());
+  for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    const std::int64_t begin = cursors.begins()[i - tile.first_row];
+    const TileRow row = {.index = i,
+                         .count = cursors.ends()[i - tile.first_row] - begin,
+                         .columns = graph.columns.data() + begin,
+                         .gates = gates == nullptr ? nullptr : gates + begin,
+                         .output_gain = cursors.output_gains()[i - tile.first_row]};
+    if (add && row.count == 0) continue;
     if (row.count > 0) {
-      copy_row(head.query[i], head.head_dim, head.padded_dim, head.scale, scratch.query());
-      copy_row(head.output[i], head.head_dim, head.padded_dim, 1.0F, scratch.sum());
       if (head.dropout_threshold > 0) {
         dropout_row(static_cast<std::uint32_t>(i), row.columns, row.count, head.dropout_key,
                     head.dropout_threshold, scratch);
@@ -139,34 +149,35 @@ void backward_rows(const BackwardHead& head, RowBlock block, const BlockEdges& e
       edge_values<kVectors>(head, row, scratch);
     }
     const ColumnIndex index = {row.columns};
-    add_to_row(values, index, row.count, head.key, head.head_dim, head.padded_dim, false,
+    add_to_row(values, index, row.count, head.key, head.head_dim, head.padded_dim, add,
                scratch.sum(), head.grad_query[i]);
     add_to_row(values + 2, index, row.count, head.key_membership, head.clusters,
-               head.padded_clusters, false, scratch.sum(), head.query_product[i]);
+               head.padded_clusters, add, scratch.sum(), head.query_product[i]);
     for (std::int64_t e = 0; e < row.count; ++e) {
-      const std::int64_t place = cursors[row.columns[e]]++;
+      const std::int64_t place = places[row.columns[e] - tile.first_key]++;
       std::memcpy(sorted + kEdgeWords * place, values + kEdgeWords * e, kEdgeWords * sizeof(float));
     }
   }
 }
 
-void BackwardRows(const BackwardHead& head, RowBlock block, const BlockEdges& edges,
-                  const RowScratch& scratch) {
+void BackwardRows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
+                  const TileEdges& edges, const RowScratch& scratch) {
   with_vectors(head.padded_dim / kLanes, [&](auto vectors) HWY_ATTR {
-    backward_rows<decltype(vectors)::kValue>(head, block, edges, scratch);
+    backward_rows<decltype(vectors)::kValue>(head, tile, cursors, edges, scratch);
   });
 }
 
-/// The keys' side: dK, dV and R of keys [first, last) from the edges of one block. `add`: a block
-/// came before.
-void BackwardColumns(const BackwardHead& head, const BlockEdges& edges, std::int64_t first,
-                     std::int64_t last, bool add, const RowScratch& scratch) {
+/// The keys' side of a tile: dK, dV and R.
+void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& edges,
+                  const RowScratch& scratch) {
   const std::int64_t* ends = edges.cursors();
-  for (std::int64_t j = first; j < last; ++j) {
-    const std::int64_t begin = j == 0 ? 0 : ends[j - 1];
-    const std::int64_t count = ends[j] - begin;
-    if (add && count == 0) continue;
+  const bool add = tile.first_row > 0;
+  std::int64_t begin = 0;
+  for (std::int64_t j = tile.first_key; j < tile.last_key; ++j) {
+    const std::int64_t count = ends[j - tile.first_key] - begin;
     const float* values = edges.values() + kEdgeWords * begin;
+    begin += count;
+    if (add && count == 0) continue;
     const PackedIndex index = {values};
     add_to_row(values, index, count, head.query, head.head_dim, head.padded_dim, add, scratch.sum(),
                head.grad_key[j]);
@@ -189,15 +200,13 @@ namespace sbm::kernels::cpu {
 namespace {
 
 HWY_EXPORT(BackwardRows);
-HWY_EXPORT(BackwardColumns);
+HWY_EXPORT(BackwardKeys);
 HWY_EXPORT(BackwardLanes);
-
-/// Keys that one piece of a split head takes. A key's result does not depend on it.
-constexpr std::int64_t kKeysPerPiece = 64;
 
 struct HeadScratch {
   RowScratch row;
-  BlockEdges edges;
+  RowCursors cursors;
+  TileEdges edges;
   PaddedRows query, key, value, grad_output, query_membership, key_membership;
 };
 
@@ -251,19 +260,23 @@ class BackwardCall {
     return result;
   }
 
-  /// Throws std::bad_alloc.
-  void rows(const BackwardHead& head, RowBlock block, BlockEdges& edges,
+  /// The rows' side of a tile; tiles of a row block come from left to right. Throws
+  /// std::bad_alloc.
+  void rows(const BackwardHead& head, const Tile& tile, RowCursors& cursors, TileEdges& edges,
             RowScratch& scratch) const {
     reserve(scratch);
-    edges.start(*head.graph, block, params_.shape.keys);
-    HWY_DYNAMIC_DISPATCH(BackwardRows)(head, block, edges, scratch);
+    if (tile.first_key == 0) cursors.start(*head.graph, tile);
+    edges.start(*head.graph, tile, cursors);
+    HWY_DYNAMIC_DISPATCH(BackwardRows)(head, tile, cursors, edges, scratch);
+    cursors.advance();
   }
 
-  /// Throws std::bad_alloc.
-  void columns(const BackwardHead& head, const BlockEdges& edges, std::int64_t first,
-               std::int64_t last, bool add, RowScratch& scratch) const {
+  /// The keys' side of a tile; tiles of a key block come from top to bottom. Throws
+  /// std::bad_alloc.
+  void keys(const BackwardHead& head, const Tile& tile, const TileEdges& edges,
+            RowScratch& scratch) const {
     reserve(scratch);
-    HWY_DYNAMIC_DISPATCH(BackwardColumns)(head, edges, first, last, add, scratch);
+    HWY_DYNAMIC_DISPATCH(BackwardKeys)(head, tile, edges, scratch);
   }
 
  private:
@@ -284,34 +297,37 @@ class BackwardCall {
 Status attention_backward(const BackwardParams& params, Executor& executor) {
   if (Status status = check(params); !status.ok()) return status;
   const std::int64_t heads = params.shape.batch * params.shape.heads;
-  const std::int64_t keys = params.shape.keys;
   const BackwardCall call(params);
   Workers<HeadScratch> workers(executor);
 
   const auto whole_head = [&](HeadScratch& scratch, std::int64_t index) {
     const BackwardHead head = call.head(index, scratch);
-    bool add = false;
-    for (const RowBlock block : row_blocks(*head.graph, keys)) {
-      call.rows(head, block, scratch.edges, scratch.row);
-      call.columns(head, scratch.edges, 0, keys, add, scratch.row);
-      add = true;
+    const TileGrid grid(*head.graph, params.shape.keys);
+    for (std::int64_t r = 0; r < grid.row_blocks(); ++r) {
+      for (std::int64_t c = 0; c < grid.key_blocks(); ++c) {
+        const Tile tile(grid, r, c);
+        call.rows(head, tile, scratch.cursors, scratch.edges, scratch.row);
+        call.keys(head, tile, scratch.edges, scratch.row);
+      }
     }
   };
+  // The same sums in the same order: each row block has one owner, then each key block has one.
   const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
     const BackwardHead head = call.head(index, head_scratch);
-    const std::vector<RowBlock> blocks = row_blocks(*head.graph, keys);
-    const auto count = static_cast<std::int64_t>(blocks.size());
-    std::vector<BlockEdges> edges(blocks.size());
-    workers.for_each(count, [&](HeadScratch& scratch, std::int64_t b) {
-      const auto block = static_cast<std::size_t>(b);
-      call.rows(head, blocks[block], edges[block], scratch.row);
+    const TileGrid grid(*head.graph, params.shape.keys);
+    std::vector<TileEdges> edges(static_cast<std::size_t>(grid.row_blocks() * grid.key_blocks()));
+    const auto edges_of = [&](std::int64_t r, std::int64_t c) -> TileEdges& {
+      return edges[static_cast<std::size_t>(r * grid.key_blocks() + c)];
+    };
+    workers.for_each(grid.row_blocks(), [&](HeadScratch& scratch, std::int64_t r) {
+      for (std::int64_t c = 0; c < grid.key_blocks(); ++c) {
+        call.rows(head, Tile(grid, r, c), scratch.cursors, edges_of(r, c), scratch.row);
+      }
     });
     if (!workers.status("").ok()) return;  // some edges have no values
-    workers.for_each(ceil_divide(keys, kKeysPerPiece), [&](HeadScratch& scratch, std::int64_t p) {
-      const std::int64_t first = p * kKeysPerPiece;
-      const std::int64_t last = std::min(first + kKeysPerPiece, keys);
-      for (std::size_t b = 0; b < blocks.size(); ++b) {
-        call.columns(head, edges[b], first, last, b > 0, scratch.row);
+    workers.for_each(grid.key_blocks(), [&](HeadScratch& scratch, std::int64_t c) {
+      for (std::int64_t r = 0; r < grid.row_blocks(); ++r) {
+        call.keys(head, Tile(grid, r, c), edges_of(r, c), scratch.row);
       }
     });
   };

@@ -24,10 +24,12 @@ float score_row(const ForwardHead& head, const std::int32_t* columns, std::int64
                 const float* query, float* scores) {
   const SharedRow<kVectors> shared(query, head.padded_dim / kLanes);
   const Vector nothing = hn::Set(kFloats, -std::numeric_limits<float>::infinity());
+  const Vector scale = hn::Set(kFloats, head.scale);
   Vector maximum = nothing;
   std::int32_t spare[kWidestLanes];
   for (std::int64_t begin = 0; begin < count; begin += kLanes) {
-    Vector score = tile_dots(shared, head.key, tile_columns(columns, begin, count, spare));
+    Vector score =
+        hn::Mul(tile_dots(shared, head.key, tile_columns(columns, begin, count, spare)), scale);
     if (begin + kLanes > count) {
       const auto edges = hn::FirstN(kFloats, static_cast<std::size_t>(count - begin));
       score = hn::IfThenElse(edges, score, nothing);
@@ -72,7 +74,7 @@ void forward_rows(const ForwardHead& head, std::int64_t first, std::int64_t last
       head.log_sum_exp[i] = -std::numeric_limits<float>::infinity();
       continue;
     }
-    copy_row(head.query[i], head.head_dim, head.padded_dim, head.scale, scratch.query());
+    copy_row(head.query[i], head.head_dim, head.padded_dim, 1.0F, scratch.query());
     const float maximum = score_row<kVectors>(head, columns, count, scratch.query(), weights);
     const float sum = exponentiate_row(count, maximum, weights);
     if (head.dropout_threshold > 0) {

@@ -1,0 +1,76 @@
+#include "kernels/cpu/attention_tiles.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/checked.h"
+
+namespace sbm::kernels::cpu {
+namespace {
+
+// A tile loads and stores the sums of each of its rows and keys once: so many edges share that on
+// average. Wider tiles would leave the first cache, measured.
+constexpr double kEdgesPerRow = 32;
+constexpr double kEdgesPerKey = 16;
+constexpr std::int64_t kSmallestSide = 64;
+
+/// The side along which `edges` edges are expected, in whole multiples of the smallest.
+std::int64_t side(double edges, double density, std::int64_t tokens) {
+  const double wanted = edges / density;
+  if (wanted >= static_cast<double>(tokens)) return std::max<std::int64_t>(tokens, 1);
+  return round_up(std::max(static_cast<std::int64_t>(wanted), kSmallestSide), kSmallestSide);
+}
+
+}  // namespace
+
+TileGrid::TileGrid(const EdgeList& graph, std::int64_t key_count)
+    : rows(static_cast<std::int64_t>(graph.row_offsets.size()) - 1), keys(key_count) {
+  const double cells = static_cast<double>(rows) * static_cast<double>(keys);
+  const double density = static_cast<double>(graph.columns.size()) / std::max(cells, 1.0);
+  rows_per_block = side(kEdgesPerKey, density, rows);
+  keys_per_block = side(kEdgesPerRow, density, keys);
+}
+
+std::int64_t TileGrid::row_blocks() const {
+  return std::max<std::int64_t>(1, ceil_divide(rows, rows_per_block));
+}
+
+std::int64_t TileGrid::key_blocks() const {
+  return std::max<std::int64_t>(1, ceil_divide(keys, keys_per_block));
+}
+
+Tile::Tile(const TileGrid& grid, std::int64_t row_block, std::int64_t key_block)
+    : first_row(row_block * grid.rows_per_block),
+      last_row(std::min(first_row + grid.rows_per_block, grid.rows)),
+      first_key(key_block * grid.keys_per_block),
+      last_key(std::min(first_key + grid.keys_per_block, grid.keys)) {}
+
+void RowCursors::start(const EdgeList& graph, const Tile& tile) {
+  const auto count = static_cast<std::size_t>(tile.last_row - tile.first_row);
+  begins_.reserve(count);
+  ends_.reserve(count);
+  output_gains_.reserve(count);
+  std::copy_n(graph.row_offsets.begin() + tile.first_row, count, begins_.data());
+}
+
+void TileEdges::start(const EdgeList& graph, const Tile& tile, const RowCursors& rows) {
+  const std::int64_t keys = tile.last_key - tile.first_key;
+  std::int64_t* cursors = cursors_.reserve(static_cast<std::size_t>(keys));
+  std::fill(cursors, cursors + keys, 0);
+  const std::int32_t* columns = graph.columns.data();
+  for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    const std::int64_t end = graph.row_offsets[static_cast<std::size_t>(i) + 1];
+    std::int64_t e = rows.begins()[i - tile.first_row];
+    for (; e < end && columns[e] < tile.last_key; ++e) ++cursors[columns[e] - tile.first_key];
+    rows.ends()[i - tile.first_row] = e;
+  }
+  std::int64_t sum = 0;
+  for (std::int64_t j = 0; j < keys; ++j) {
+    const std::int64_t count = cursors[j];
+    cursors[j] = sum;
+    sum += count;
+  }
+  values_.reserve(static_cast<std::size_t>(kEdgeWords * sum));
+}
+
+}  // namespace sbm::kernels::cpu
