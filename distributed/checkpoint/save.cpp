@@ -251,13 +251,10 @@ class Save {
     }
   }
 
-  // Best effort: what cannot be removed now, the next start removes.
+  // Best effort: what cannot be removed now, the next start removes. Rank 0 removes by name, never
+  // by an open handle: should the rename have happened after all, there is nothing of that name,
+  // and the committed files stay.
   void clean_up() {
-    static_cast<void>(attempt([&] {
-      for (const PlannedFile& file : own_files()) {
-        if (folder_ && folder_->exists(file.name)) folder_->remove_file(file.name);
-      }
-    }));
     folder_.reset();
     communicator_.barrier()->wait();
     if (communicator_.rank() == 0) {
@@ -266,15 +263,6 @@ class Save {
       }));
     }
     communicator_.barrier()->wait();
-  }
-
-  [[nodiscard]] std::vector<PlannedFile> own_files() const {
-    std::vector<PlannedFile> own;
-    const auto ranks = static_cast<std::size_t>(communicator_.world_size());
-    for (auto f = static_cast<std::size_t>(communicator_.rank()); f < plan_.size(); f += ranks) {
-      own.push_back(plan_[f]);
-    }
-    return own;
   }
 
   Communicator& communicator_;

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "distributed/checkpoint/manifest.h"
-#include "tests/distributed/checkpoint_fixture.h"
+#include "tests/distributed/checkpoint_suite.h"
 #include "tests/distributed/local_group.h"
 
 namespace sbm::distributed::checkpoint {

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/distributed/checkpoint_fixture.h"
+#include "tests/distributed/checkpoint_suite.h"
 #include "tests/distributed/local_group.h"
 
 namespace sbm::distributed::checkpoint {

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "distributed/checkpoint/run_lock.h"
-#include "tests/distributed/checkpoint_fixture.h"
+#include "tests/distributed/checkpoint_suite.h"
 #include "tests/distributed/local_group.h"
 
 namespace sbm::distributed::checkpoint {

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "distributed/checkpoint/content_hash.h"
-#include "tests/distributed/checkpoint_fixture.h"
+#include "tests/distributed/checkpoint_suite.h"
 
 namespace sbm::distributed::checkpoint {
 namespace {
