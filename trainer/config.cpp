@@ -3,6 +3,7 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -16,43 +17,70 @@
 namespace sbm::trainer {
 namespace {
 
-/// Turns protobuf's words about a field or an enum value it does not know into this project's.
-std::string explain(const std::string& message) {
-  static const std::regex kUnknownField(
-      R"re(Message type "([^"]*)" has no field named "([^"]*)".*)re");
-  static const std::regex kUnknownValue(
-      R"re(Unknown enumeration value of "([^"]*)" for field "([^"]*)".*)re");
-  std::smatch match;
-  if (std::regex_match(message, match, kUnknownField)) {
-    const std::vector<std::string> names = field_names(match[1].str());
-    return message_path(match[1].str()) + match[2].str() + ": no such field; expected one of " +
-           list_names(names) + suggestion(match[2].str(), names);
-  }
-  if (std::regex_match(message, match, kUnknownValue)) {
-    const std::vector<std::string> names = enum_values(match[2].str());
-    return match[2].str() + ": expected " + list_names(names) + ", found \"" + match[1].str() +
-           "\"" + suggestion(match[1].str(), names);
-  }
-  return message;
+std::vector<std::string> split_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
 }
 
+/// Collects what the parser says about `text` in this project's words, each with its place.
 class ProblemCollector : public google::protobuf::io::ErrorCollector {
  public:
+  explicit ProblemCollector(const std::string& text) : lines_(split_lines(text)) {}
+
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
-    std::string place;
-    if (line >= 0) place = "line " + std::to_string(line + 1) + ":" + std::to_string(column + 1);
-    problems_.push_back(place + ": " + explain(message));
+    static const std::regex kUnknownField(
+        R"re(Message type "([^"]*)" has no field named "([^"]*)".*)re");
+    static const std::regex kUnknownValue(
+        R"re(Unknown enumeration value of "([^"]*)" for field "([^"]*)".*)re");
+    std::smatch match;
+    if (std::regex_match(message, match, kUnknownField)) {
+      const std::string name = match[2].str();
+      const std::vector<std::string> names = field_names(match[1].str());
+      problems_.push_back(place_of(name, line, column) + message_path(match[1].str()) + name +
+                          ": no such field; expected one of " + list_names(names) +
+                          suggestion(name, names));
+    } else if (std::regex_match(message, match, kUnknownValue)) {
+      const std::string value = match[1].str();
+      const std::vector<std::string> names = enum_values(match[2].str());
+      problems_.push_back(place_of(value, line, column) + match[2].str() + ": expected " +
+                          list_names(names) + ", found \"" + value + "\"" +
+                          suggestion(value, names));
+    } else {
+      problems_.push_back(place(line, column) + message);
+    }
   }
+
   /// An unknown field is only a warning to the parser when it is told to read on past it, which
   /// finds the other problems too.
   void AddWarning(int line, google::protobuf::io::ColumnNumber column,
                   const std::string& message) override {
     AddError(line, column, message);
   }
+
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
 
  private:
+  static std::string place(int line, int column) {
+    if (line < 0) return {};
+    return "line " + std::to_string(line + 1) + ":" + std::to_string(column + 1) + ": ";
+  }
+
+  /// The parser points behind the name, where it was when it noticed: look back for the name.
+  [[nodiscard]] std::string place_of(const std::string& name, int line, int column) const {
+    const int last = std::min(line, static_cast<int>(lines_.size()) - 1);
+    for (int i = last; i >= 0; --i) {
+      const std::string& text = lines_[static_cast<std::size_t>(i)];
+      const std::size_t from = i == line ? static_cast<std::size_t>(column) : std::string::npos;
+      const std::size_t found = text.rfind(name, from);
+      if (found != std::string::npos) return place(i, static_cast<int>(found));
+    }
+    return place(line, column);
+  }
+
+  std::vector<std::string> lines_;
   std::vector<std::string> problems_;
 };
 
@@ -90,7 +118,7 @@ bool may_change_on_resume(const std::string& path) {
 }  // namespace
 
 Config parse_config(const std::string& text, const std::string& source) {
-  ProblemCollector collector;
+  ProblemCollector collector(text);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&collector);
   parser.AllowUnknownField(true);

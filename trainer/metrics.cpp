@@ -10,6 +10,9 @@
 namespace sbm::trainer {
 namespace {
 
+/// A probability that underflowed to 0 is a bad prediction, no infinite loss: -log of this is 690.
+constexpr double kLeastProbability = 1e-300;
+
 constexpr std::size_t kScalars = 5;
 constexpr std::size_t kCountsOfAHead = 3;
 
@@ -87,7 +90,7 @@ Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
   const at::Tensor classes = targets.flatten();
   const at::Tensor counted = classes.ne(kIgnoredTarget);
   const at::Tensor chosen = rows.gather(1, classes.clamp_min(0).unsqueeze(1)).squeeze(1);
-  const at::Tensor losses = at::where(counted, -chosen.log(), 0.0);
+  const at::Tensor losses = at::where(counted, -chosen.clamp_min(kLeastProbability).log(), 0.0);
   const at::Tensor hits = rows.argmax(1).eq(classes).logical_and(counted);
   Totals totals;
   totals.loss = losses.sum().item<double>();

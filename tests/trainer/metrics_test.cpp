@@ -1,0 +1,87 @@
+#include "trainer/metrics.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace sbm::trainer {
+namespace {
+
+TEST(CountTotals, CountsSamples) {
+  const at::Tensor probabilities =
+      at::tensor({0.7, 0.2, 0.1, 0.1, 0.3, 0.6, 0.4, 0.4, 0.2}, at::kDouble).view({3, 3});
+  const at::Tensor targets = at::tensor({0, 1, 0}, at::kLong);
+  const at::Tensor valid = at::tensor({1, 1, 1, 0, 1, 1}, at::kLong).view({3, 2}).to(at::kBool);
+  // [layers 1, batch 3, heads 2, 3]
+  const at::Tensor edges =
+      at::tensor({1, 2, 4, 2, 2, 4, 0, 1, 1, 1, 1, 1, 3, 2, 4, 0, 2, 4}, at::kLong)
+          .view({1, 3, 2, 3});
+  const Totals totals = count_totals(probabilities, targets, valid, edges);
+  EXPECT_NEAR(totals.loss, -std::log(0.7) - std::log(0.3) - std::log(0.4), 1e-12);
+  EXPECT_EQ(totals.correct, 2.0);  // a tie goes to the first class
+  EXPECT_EQ(totals.targets, 3.0);
+  EXPECT_EQ(totals.samples, 3.0);
+  EXPECT_EQ(totals.tokens, 5.0);
+  EXPECT_EQ(totals.drawn_edges, (std::vector<double>{4, 3}));
+  EXPECT_EQ(totals.forced_edges, (std::vector<double>{5, 5}));
+  EXPECT_EQ(totals.valid_cells, (std::vector<double>{9, 9}));
+  EXPECT_NEAR(totals.accuracy(), 2.0 / 3, 1e-12);
+  EXPECT_EQ(totals.head_density(), (std::vector<double>{4.0 / 9, 3.0 / 9}));
+  EXPECT_NEAR(totals.density(), 7.0 / 18, 1e-12);
+  EXPECT_NEAR(totals.density_with_self_loops(), 17.0 / 18, 1e-12);
+}
+
+TEST(CountTotals, CountsTokensThatHaveATarget) {
+  const at::Tensor probabilities =
+      at::tensor({0.9, 0.1, 0.2, 0.8, 0.6, 0.4, 0.5, 0.5}, at::kDouble).view({2, 2, 2});
+  const at::Tensor targets = at::tensor({0, 0, 1, -1}, at::kLong).view({2, 2});
+  const Totals totals = count_totals(probabilities, targets, at::ones({2, 2}, at::kBool),
+                                     at::zeros({1, 2, 1, 3}, at::kLong));
+  EXPECT_NEAR(totals.loss, -std::log(0.9) - std::log(0.2) - std::log(0.4), 1e-12);
+  EXPECT_EQ(totals.correct, 1.0);
+  EXPECT_EQ(totals.targets, 3.0);
+  EXPECT_EQ(totals.samples, 2.0);
+  EXPECT_EQ(totals.density(), 0.0);
+}
+
+TEST(CountTotals, KeepsTheLossFiniteWhenAProbabilityUnderflows) {
+  const at::Tensor edges = at::zeros({1, 1, 1, 3}, at::kLong);
+  const at::Tensor valid = at::ones({1, 1}, at::kBool);
+  const at::Tensor target = at::tensor({1}, at::kLong);
+  EXPECT_TRUE(std::isfinite(
+      count_totals(at::tensor({1.0, 0.0}, at::kDouble).view({1, 2}), target, valid, edges).loss));
+  EXPECT_TRUE(std::isnan(
+      count_totals(at::tensor({1.0, NAN}, at::kDouble).view({1, 2}), target, valid, edges).loss));
+}
+
+TEST(Totals, PackAndUnpackAreInverse) {
+  Totals totals;
+  totals.loss = 1.5;
+  totals.correct = 2;
+  totals.targets = 3;
+  totals.samples = 4;
+  totals.tokens = 5;
+  totals.drawn_edges = {6, 7};
+  totals.forced_edges = {8, 9};
+  totals.valid_cells = {10, 11};
+  const std::vector<double> packed = totals.pack();
+  EXPECT_EQ(static_cast<std::int64_t>(packed.size()), totals_width(1, 2));
+  EXPECT_EQ(Totals::unpack(packed).pack(), packed);
+  EXPECT_EQ(Totals::unpack(packed).forced_edges, totals.forced_edges);
+  EXPECT_THROW(static_cast<void>(Totals::unpack(std::span(packed).first(6))), InternalError);
+}
+
+TEST(ProbabilityAverage, AveragesProbabilitiesNotLogits) {
+  ProbabilityAverage average;
+  EXPECT_THROW(static_cast<void>(average.mean()), InternalError);
+  average.add(at::tensor({0.0, 0.0}, at::kFloat));
+  average.add(at::tensor({static_cast<float>(std::log(9.0)), 0.0F}, at::kFloat));
+  EXPECT_NEAR(average.mean()[0].item<double>(), (0.5 + 0.9) / 2, 1e-7);
+  EXPECT_NEAR(average.mean().sum().item<double>(), 1.0, 1e-12);
+}
+
+}  // namespace
+}  // namespace sbm::trainer
