@@ -257,6 +257,7 @@ BuildReport reuse(const std::filesystem::path& folder) {
 
 std::vector<std::string> buildable_tasks() {
   std::vector<std::string> names;
+  names.reserve(kTasks.size());
   for (const TaskBuilder& task : kTasks) names.emplace_back(task.name);
   return names;
 }

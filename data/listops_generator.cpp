@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kCandidatesPerBlock = 512;
 
 // So many candidates in a row without a new tree mean that the limits admit (almost) none.
-constexpr std::uint64_t kPatience = std::uint64_t{1} << 23;
+constexpr std::uint64_t kPatience = std::uint64_t{1} << 21;
 
 // Bounds that keep the arithmetic and the memory of a single tree small.
 constexpr std::int32_t kMaxDepth = 1000;
