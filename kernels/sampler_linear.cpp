@@ -100,9 +100,10 @@ std::uint64_t cell_weight(const WeightRow& row, const QuantizedKeys& keys, const
   const int exponent = keys.exponents[static_cast<std::size_t>(key)];
   const int exact_bits = sums.scale_bits - (exponent - sums.least_exponent);
   if (exact_bits >= 0) return std::uint64_t{accumulator} << exact_bits;
+  const KeySums::ProposalScale scale = sums.proposal_scale(exponent);
   std::uint64_t weight = 0;
   for (std::int64_t c = 0; c < keys.clusters; ++c) {
-    weight += std::uint64_t{row.weights[c]} * sums.proposal_weight(keys.row(key)[c], exponent);
+    weight += std::uint64_t{row.weights[c]} * scale.weight(keys.row(key)[c]);
   }
   return weight;
 }
@@ -125,35 +126,42 @@ KeySums::KeySums(const QuantizedKeys& keys)
   scale_bits = std::min(kLargestScaleBits, 31 - keys_bits);
   for (std::int64_t key = 0; key < keys.count(); ++key) {
     if (!keys.is_valid(key)) continue;
+    const ProposalScale scale = proposal_scale(keys.exponents[static_cast<std::size_t>(key)]);
     const std::uint16_t* entries = keys.row(key);
-    const int exponent = keys.exponents[static_cast<std::size_t>(key)];
     for (std::size_t c = 0; c < total.size(); ++c) {
-      const std::uint32_t weight = proposal_weight(entries[c], exponent);
+      const std::uint32_t weight = scale.weight(entries[c]);
       total[c] += weight;
       largest[c] = std::max(largest[c], weight);
     }
   }
 }
 
-std::uint32_t KeySums::proposal_weight(std::uint32_t entry, int exponent) const {
+KeySums::ProposalScale KeySums::proposal_scale(int exponent) const {
   const int shift = scale_bits - (exponent - least_exponent);
-  if (shift >= 0) return entry << shift;
-  return (entry + ((1U << -shift) - 1)) >> -shift;
+  return {.left = std::max(shift, 0), .right = std::max(-shift, 0)};
 }
 
 KeyPrefix::KeyPrefix(const QuantizedKeys& keys, const KeySums& sums)
     : prefix(static_cast<std::size_t>(keys.clusters * keys.count())) {
   valid.reserve(static_cast<std::size_t>(sums.valid_keys));
-  std::vector<std::uint64_t> running(static_cast<std::size_t>(keys.clusters));
   for (std::int64_t key = 0; key < keys.count(); ++key) {
-    const bool is_valid = keys.is_valid(key);
-    if (is_valid) valid.push_back(static_cast<std::int32_t>(key));
-    const std::uint16_t* entries = keys.row(key);
-    const int exponent = keys.exponents[static_cast<std::size_t>(key)];
-    for (std::size_t c = 0; c < running.size(); ++c) {
-      if (is_valid) running[c] += sums.proposal_weight(entries[c], exponent);
-      prefix[c * static_cast<std::size_t>(keys.count()) + static_cast<std::size_t>(key)] =
-          running[c];
+    if (keys.is_valid(key)) valid.push_back(static_cast<std::int32_t>(key));
+  }
+  // Key by key would write far apart: a strip of keys is read once for each cluster, from the
+  // cache.
+  constexpr std::int64_t kStrip = 64;
+  std::vector<std::uint64_t> running(static_cast<std::size_t>(keys.clusters));
+  for (std::int64_t begin = 0; begin < keys.count(); begin += kStrip) {
+    const std::int64_t end = std::min(begin + kStrip, keys.count());
+    for (std::int64_t c = 0; c < keys.clusters; ++c) {
+      std::uint64_t sum = running[static_cast<std::size_t>(c)];
+      std::uint64_t* to = prefix.data() + c * keys.count();
+      for (std::int64_t key = begin; key < end; ++key) {
+        const int exponent = keys.exponents[static_cast<std::size_t>(key)];
+        if (keys.is_valid(key)) sum += sums.proposal_scale(exponent).weight(keys.row(key)[c]);
+        to[key] = sum;
+      }
+      running[static_cast<std::size_t>(c)] = sum;
     }
   }
 }

@@ -44,6 +44,16 @@ struct WeightRow {
 /// Sums over the valid keys, from which a row's branch follows. A key's proposal weight in a
 /// cluster is K_jc 2^(scale_bits - (e_j - least_exponent)), rounded up.
 struct KeySums {
+  /// How the entries of one key become proposal weights; one of the shifts is 0.
+  struct ProposalScale {
+    int left = 0;
+    int right = 0;
+
+    [[nodiscard]] std::uint32_t weight(std::uint32_t entry) const {
+      return ((entry << left) + ((1U << right) - 1)) >> right;
+    }
+  };
+
   std::int64_t valid_keys = 0;
   int least_exponent = 0;  ///< over the valid keys
   int scale_bits = 0;
@@ -51,7 +61,7 @@ struct KeySums {
   std::vector<std::uint32_t> largest;  ///< [clusters], of the proposal weights
 
   explicit KeySums(const QuantizedKeys& keys);
-  [[nodiscard]] std::uint32_t proposal_weight(std::uint32_t entry, int exponent) const;
+  [[nodiscard]] ProposalScale proposal_scale(int exponent) const;
 };
 
 /// Where a position of the process lies; built when the first row of a graph needs it.

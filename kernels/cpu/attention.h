@@ -45,7 +45,8 @@ struct BackwardParams {
   float* key_product = nullptr;    ///< R = G^T Qhat [batch, heads, keys, clusters]
 };
 
-/// Memory beyond the outputs is O(edges of a head) a thread.
+/// Refuse parameters that contradict one another. Memory beyond the outputs is linear in the edges
+/// of a head for each thread; rows that are not whole vectors wide are copied, one head a thread.
 Status attention_forward(const ForwardParams& params, Executor& executor);
 Status attention_backward(const BackwardParams& params, Executor& executor);
 

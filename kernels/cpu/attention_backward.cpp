@@ -99,19 +99,22 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
   }
 }
 
-/// row (+)= sum of weighted rows: straight into `row` when it is whole vectors wide, else by way of
-/// `padded_sum`.
-template <typename Index>
-HWY_INLINE void add_to_row(const float* weights, Index index, std::int64_t count, Rows rows,
-                           std::int64_t width, std::int64_t padded, bool add, float* padded_sum,
-                           float* row) {
+/// Sums over one list of edges that end in rows of the same width.
+template <int kSums, typename Index>
+HWY_INLINE void add_to_rows(RowSum (&sums)[kSums], Index index, std::int64_t count,
+                            std::int64_t width, std::int64_t padded, bool add,
+                            const RowScratch& scratch) {
   if (width == padded) {
-    add_rows<kEdgeWords>(weights, index, count, rows, padded / kLanes, add, row);
+    add_rows<kSums, kEdgeWords>(sums, index, count, padded / kLanes, add);
     return;
   }
-  if (add) copy_row(row, width, padded, 1.0F, padded_sum);
-  add_rows<kEdgeWords>(weights, index, count, rows, padded / kLanes, add, padded_sum);
-  std::memcpy(row, padded_sum, static_cast<std::size_t>(width) * sizeof(float));
+  // Whole vectors would write past the end of the row.
+  for (const RowSum& sum : sums) {
+    RowSum padded_sum[] = {{.weights = sum.weights, .rows = sum.rows, .sum = scratch.sum()}};
+    if (add) copy_row(sum.sum, width, padded, 1.0F, scratch.sum());
+    add_rows<1, kEdgeWords>(padded_sum, index, count, padded / kLanes, add);
+    std::memcpy(sum.sum, scratch.sum(), static_cast<std::size_t>(width) * sizeof(float));
+  }
 }
 
 void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScratch& scratch,
@@ -149,10 +152,19 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
       edge_values<kVectors>(head, row, scratch);
     }
     const ColumnIndex index = {row.columns};
-    add_to_row(values, index, row.count, head.key, head.head_dim, head.padded_dim, add,
-               scratch.sum(), head.grad_query[i]);
-    add_to_row(values + 2, index, row.count, head.key_membership, head.clusters,
-               head.padded_clusters, add, scratch.sum(), head.query_product[i]);
+    const RowSum query = {.weights = values, .rows = head.key, .sum = head.grad_query[i]};
+    const RowSum product = {
+        .weights = values + 2, .rows = head.key_membership, .sum = head.query_product[i]};
+    if (head.head_dim == head.clusters) {
+      RowSum sums[] = {query, product};
+      add_to_rows(sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
+    } else {
+      RowSum query_sums[] = {query};
+      RowSum product_sums[] = {product};
+      add_to_rows(query_sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
+      add_to_rows(product_sums, index, row.count, head.clusters, head.padded_clusters, add,
+                  scratch);
+    }
     for (std::int64_t e = 0; e < row.count; ++e) {
       const std::int64_t place = places[row.columns[e] - tile.first_key]++;
       std::memcpy(sorted + kEdgeWords * place, values + kEdgeWords * e, kEdgeWords * sizeof(float));
@@ -179,12 +191,20 @@ void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& e
     begin += count;
     if (add && count == 0) continue;
     const PackedIndex index = {values};
-    add_to_row(values, index, count, head.query, head.head_dim, head.padded_dim, add, scratch.sum(),
-               head.grad_key[j]);
-    add_to_row(values + 1, index, count, head.grad_output, head.head_dim, head.padded_dim, add,
-               scratch.sum(), head.grad_value[j]);
-    add_to_row(values + 2, index, count, head.query_membership, head.clusters, head.padded_clusters,
-               add, scratch.sum(), head.key_product[j]);
+    const RowSum key = {.weights = values, .rows = head.query, .sum = head.grad_key[j]};
+    const RowSum value = {
+        .weights = values + 1, .rows = head.grad_output, .sum = head.grad_value[j]};
+    const RowSum product = {
+        .weights = values + 2, .rows = head.query_membership, .sum = head.key_product[j]};
+    if (head.head_dim == head.clusters) {
+      RowSum sums[] = {key, value, product};
+      add_to_rows(sums, index, count, head.head_dim, head.padded_dim, add, scratch);
+    } else {
+      RowSum feature_sums[] = {key, value};
+      RowSum product_sums[] = {product};
+      add_to_rows(feature_sums, index, count, head.head_dim, head.padded_dim, add, scratch);
+      add_to_rows(product_sums, index, count, head.clusters, head.padded_clusters, add, scratch);
+    }
   }
 }
 

@@ -162,59 +162,80 @@ struct PackedIndex {
   }
 };
 
-/// kVectors vectors of the sum over edges e of weights[kWeightStride e] * rows[index(e)], plus what
-/// `sum` held if `add`. Several partial sums hide the latency of the additions; which one an edge
-/// goes to follows from its place in the list.
-template <int kVectors, int kWeightStride, typename Index>
-HWY_INLINE void add_rows_block(const float* weights, Index index, std::int64_t count, Rows rows,
-                               bool add, float* sum) {
-  constexpr int kPartials = kVectors <= 2 ? 4 : kVectors <= 4 ? 2 : 1;
-  Vector partial[kPartials][kVectors];
+/// A weighted sum of rows: sum (+)= sum over edges e of weights[stride e] * rows[index(e)].
+struct RowSum {
+  const float* weights;
+  Rows rows;
+  float* sum;
+};
+
+/// kVectors vectors of each of kSums sums that run over the same edges, added to what they held if
+/// `add`. Several partial sums hide the latency of the additions; which one an edge goes to follows
+/// from its place in the list.
+template <int kSums, int kVectors, int kWeightStride, typename Index>
+HWY_INLINE void add_rows_block(const RowSum (&sums)[kSums], Index index, std::int64_t count,
+                               bool add) {
+  constexpr int kAll = kSums * kVectors;
+  constexpr int kPartials = kAll <= 2 ? 4 : kAll <= 4 ? 2 : 1;
+  Vector partial[kPartials][kSums][kVectors];
   for (int p = 0; p < kPartials; ++p) {
-    for (int v = 0; v < kVectors; ++v) partial[p][v] = hn::Zero(kFloats);
+    for (int s = 0; s < kSums; ++s) {
+      for (int v = 0; v < kVectors; ++v) partial[p][s][v] = hn::Zero(kFloats);
+    }
   }
   if (add) {
-    for (int v = 0; v < kVectors; ++v) partial[0][v] = hn::LoadU(kFloats, sum + v * kLanes);
-  }
-  std::int64_t edge = 0;
-  for (; edge + kPartials <= count; edge += kPartials) {
-    for (int p = 0; p < kPartials; ++p) {
-      const Vector weight = hn::Set(kFloats, weights[(edge + p) * kWeightStride]);
-      const float* row = rows[index(edge + p)];
+    for (int s = 0; s < kSums; ++s) {
       for (int v = 0; v < kVectors; ++v) {
-        partial[p][v] = hn::MulAdd(weight, hn::LoadU(kFloats, row + v * kLanes), partial[p][v]);
+        partial[0][s][v] = hn::LoadU(kFloats, sums[s].sum + v * kLanes);
       }
     }
   }
-  for (; edge < count; ++edge) {
-    const Vector weight = hn::Set(kFloats, weights[edge * kWeightStride]);
-    const float* row = rows[index(edge)];
-    for (int v = 0; v < kVectors; ++v) {
-      partial[0][v] = hn::MulAdd(weight, hn::LoadU(kFloats, row + v * kLanes), partial[0][v]);
+  const auto add_edge = [&](std::int64_t edge, int p) HWY_ATTR {
+    const std::int64_t row = index(edge);
+    for (int s = 0; s < kSums; ++s) {
+      const Vector weight = hn::Set(kFloats, sums[s].weights[edge * kWeightStride]);
+      const float* values = sums[s].rows[row];
+      for (int v = 0; v < kVectors; ++v) {
+        partial[p][s][v] =
+            hn::MulAdd(weight, hn::LoadU(kFloats, values + v * kLanes), partial[p][s][v]);
+      }
     }
+  };
+  std::int64_t edge = 0;
+  for (; edge + kPartials <= count; edge += kPartials) {
+    for (int p = 0; p < kPartials; ++p) add_edge(edge + p, p);
   }
-  for (int v = 0; v < kVectors; ++v) {
-    Vector total = partial[0][v];
-    if constexpr (kPartials == 2) total = hn::Add(total, partial[1][v]);
-    if constexpr (kPartials == 4) {
-      total = hn::Add(hn::Add(total, partial[1][v]), hn::Add(partial[2][v], partial[3][v]));
+  for (; edge < count; ++edge) add_edge(edge, 0);
+  for (int s = 0; s < kSums; ++s) {
+    for (int v = 0; v < kVectors; ++v) {
+      Vector total = partial[0][s][v];
+      if constexpr (kPartials == 2) total = hn::Add(total, partial[1][s][v]);
+      if constexpr (kPartials == 4) {
+        total =
+            hn::Add(hn::Add(total, partial[1][s][v]), hn::Add(partial[2][s][v], partial[3][s][v]));
+      }
+      hn::StoreU(total, kFloats, sums[s].sum + v * kLanes);
     }
-    hn::StoreU(total, kFloats, sum + v * kLanes);
   }
 }
 
 /// As above for rows of `vectors` vectors.
-template <int kWeightStride, typename Index>
-void add_rows(const float* weights, Index index, std::int64_t count, Rows rows,
-              std::int64_t vectors, bool add, float* sum) {
+template <int kSums, int kWeightStride, typename Index>
+void add_rows(RowSum (&sums)[kSums], Index index, std::int64_t count, std::int64_t vectors,
+              bool add) {
+  // As many vectors at once as leave registers free on every instruction set.
+  constexpr int kWidest = kSums == 1 ? 8 : 4;
   const auto block = [&](auto size) HWY_ATTR {
-    add_rows_block<decltype(size)::kValue, kWeightStride>(weights, index, count, rows, add, sum);
+    if constexpr (decltype(size)::kValue <= kWidest) {
+      add_rows_block<kSums, decltype(size)::kValue, kWeightStride>(sums, index, count, add);
+    }
   };
-  while (vectors >= 8) {
-    block(Constant<8>());
-    rows.data += 8 * kLanes;
-    sum += 8 * kLanes;
-    vectors -= 8;
+  for (; vectors >= kWidest; vectors -= kWidest) {
+    block(Constant<kWidest>());
+    for (RowSum& sum : sums) {
+      sum.rows.data += kWidest * kLanes;
+      sum.sum += kWidest * kLanes;
+    }
   }
   switch (vectors) {
     case 1:

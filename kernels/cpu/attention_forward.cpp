@@ -82,8 +82,8 @@ void forward_rows(const ForwardHead& head, std::int64_t first, std::int64_t last
                   head.dropout_threshold, scratch);
       multiply_row(scratch.factors(), count, weights);
     }
-    add_rows<1>(weights, ColumnIndex{columns}, count, head.value, head.padded_dim / kLanes, false,
-                scratch.sum());
+    RowSum sums[] = {{.weights = weights, .rows = head.value, .sum = scratch.sum()}};
+    add_rows<1, 1>(sums, ColumnIndex{columns}, count, head.padded_dim / kLanes, false);
     copy_row(scratch.sum(), head.padded_dim, head.padded_dim, 1.0F / sum, scratch.sum());
     std::memcpy(output, scratch.sum(), static_cast<std::size_t>(head.head_dim) * sizeof(float));
     head.log_sum_exp[i] = maximum + std::log(sum);

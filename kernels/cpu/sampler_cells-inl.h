@@ -279,28 +279,53 @@ void ListCellSlots(std::int32_t* slots) {
   for (int cell = 0; cell < kBlockKeys; ++cell) slots[cell] = slot_of_cell(cell);
 }
 
+#if HWY_TARGET == HWY_SCALAR
+
 std::int64_t ListColumns(const std::uint64_t* words, std::int64_t blocks, std::int32_t* columns) {
   std::int64_t count = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
-    std::uint64_t word = words[block];
-    if (word == 0) continue;
-    const auto first = static_cast<std::int32_t>(block * kBlockKeys);
-#if HWY_TARGET == HWY_SCALAR
-    for (; word != 0; word &= word - 1) columns[count++] = first + __builtin_ctzll(word);
-#else
-    constexpr std::uint64_t kVectorBits = (std::uint64_t{1} << kLanes) - 1;
-    for (int cell = 0; cell < kBlockKeys; cell += kLanes, word >>= kLanes) {
-      std::uint8_t bytes[8];
-      const std::uint64_t bits = word & kVectorBits;
-      std::memcpy(bytes, &bits, sizeof(bytes));
-      const Sum keys = hn::Iota(Sums(), first + cell);
-      hn::StoreU(hn::Compress(keys, hn::LoadMaskBits(Sums(), bytes)), Sums(), columns + count);
-      count += __builtin_popcountll(bits);
+    for (std::uint64_t word = words[block]; word != 0; word &= word - 1) {
+      columns[count++] = static_cast<std::int32_t>(block * kBlockKeys) + __builtin_ctzll(word);
     }
-#endif
   }
   return count;
 }
+
+#else
+
+std::int64_t ListColumns(const std::uint64_t* words, std::int64_t blocks, std::int32_t* columns) {
+  // Highway's own compression copies its table to the stack at every call below AVX-512.
+  constexpr int kStep = kLanes == 16 ? 16 : 8;
+  constexpr std::uint64_t kStepBits = (std::uint64_t{1} << kStep) - 1;
+  std::int64_t count = 0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    std::uint64_t word = words[block];
+    auto first = static_cast<std::int32_t>(block * kBlockKeys);
+    for (; word != 0; word >>= kStep, first += kStep) {
+      const std::uint64_t bits = word & kStepBits;
+      if constexpr (kLanes == 16) {
+        std::uint8_t bytes[8];
+        std::memcpy(bytes, &bits, sizeof(bytes));
+        const Sum keys = hn::Iota(Sums(), 0);
+        hn::StoreU(
+            hn::Add(hn::Compress(keys, hn::LoadMaskBits(Sums(), bytes)), hn::Set(Sums(), first)),
+            Sums(), columns + count);
+      } else {
+        const hn::Rebind<std::uint8_t, Sums> bytes;
+        const std::uint8_t* positions = kBitPositions.of[bits];
+        for (int lane = 0; lane < kStep; lane += kLanes) {
+          hn::StoreU(hn::Add(hn::PromoteTo(Sums(), hn::LoadU(bytes, positions + lane)),
+                             hn::Set(Sums(), first)),
+                     Sums(), columns + count + lane);
+        }
+      }
+      count += __builtin_popcountll(bits);
+    }
+  }
+  return count;
+}
+
+#endif
 
 }  // namespace
 }  // namespace HWY_NAMESPACE

@@ -108,12 +108,8 @@ bool GraphSampler::weigh_rows(std::int64_t first, int count, SamplerScratch& scr
   const std::uint16_t* rows[kGroupRows];
   for (int i = 0; i < kGroupRows; ++i) rows[i] = scratch.queries[std::min(i, count - 1)];
   multiply_rows(rows, count, block_->columns, scratch.products[0]);
-  for (int i = 0; i < count; ++i) {
-    scratch.row_exponents[i] =
-        quantize_weights({scratch.products[i], size(clusters)}, block_->exponents,
-                         scratch.query_exponents[i], scratch.weights[i]);
-    if (clusters % 2 != 0) scratch.weights[i][clusters] = 0;
-  }
+  requantize_rows(scratch.products[0], count, block_->exponents.data(), clusters,
+                  scratch.query_exponents, scratch.weights[0], scratch.row_exponents);
   return true;
 }
 

@@ -24,7 +24,7 @@ struct HeadBlock {
 /// Working memory of one piece of work: O(keys), and O(16 keys) under POISSON.
 struct SamplerScratch {
   alignas(64) std::uint16_t queries[kGroupRows][kProductStride];
-  alignas(64) std::uint16_t weights[kGroupRows][kProductStride];
+  alignas(64) std::uint16_t weights[kGroupRows][kWeightStride];
   alignas(64) std::uint32_t products[kGroupRows][kProductStride];
   std::uint8_t query_exponents[kGroupRows];
   std::int32_t row_exponents[kGroupRows];

@@ -18,6 +18,7 @@ HWY_EXPORT(ListCellSlots);
 HWY_EXPORT(PackTiles);
 HWY_EXPORT(QuantizeRows);
 HWY_EXPORT(MultiplyRows);
+HWY_EXPORT(RequantizeRows);
 HWY_EXPORT(SampleEveryCell);
 HWY_EXPORT(ListColumns);
 
@@ -40,6 +41,13 @@ bool quantize_rows(const float* memberships, const std::uint8_t* valid, std::int
 void multiply_rows(const std::uint16_t* const* rows, int count, const DotTiles& columns,
                    std::uint32_t* products) {
   HWY_DYNAMIC_DISPATCH(MultiplyRows)(rows, count, columns, products);
+}
+
+void requantize_rows(std::uint32_t* products, int count, const std::int32_t* block_exponents,
+                     std::int64_t clusters, const std::uint8_t* query_exponents,
+                     std::uint16_t* weights, std::int32_t* row_exponents) {
+  HWY_DYNAMIC_DISPATCH(RequantizeRows)
+  (products, count, block_exponents, clusters, query_exponents, weights, row_exponents);
 }
 
 void sample_every_cell(const EveryCellCall& call) { HWY_DYNAMIC_DISPATCH(SampleEveryCell)(call); }

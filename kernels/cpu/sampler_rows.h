@@ -15,6 +15,9 @@ inline constexpr std::int64_t kBlockKeys = 64;       ///< a word of edge bits
 inline constexpr int kGroupRows = 16;                ///< rows that share one pass over the keys
 inline constexpr std::int64_t kProductStride = 256;  ///< between rows of Qhat S: the most clusters
 
+/// Between rows of W: a last odd cluster has a zero beside it.
+inline constexpr std::int64_t kWeightStride = kProductStride + 2;
+
 /// Vectors of clusters (the keys of a graph, or the columns of S) in the order in which dot
 /// products read them: [blocks of 64][groups of 4 SIMD vectors][pairs of clusters][64 / groups][2].
 struct DotTiles {
@@ -24,6 +27,21 @@ struct DotTiles {
 
   [[nodiscard]] std::int64_t blocks() const { return (count + kBlockKeys - 1) / kBlockKeys; }
 };
+
+/// For each byte, where its bits are set.
+struct BitPositions {
+  std::uint8_t of[256][8];
+
+  constexpr BitPositions() : of{} {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      int count = 0;
+      for (std::uint8_t bit = 0; bit < 8; ++bit) {
+        if ((byte >> bit & 1U) != 0) of[byte][count++] = bit;
+      }
+    }
+  }
+};
+inline constexpr BitPositions kBitPositions;
 
 /// The slot of each cell of a block: arrays "in slot order" have their 64 cells of a block in the
 /// order that suits the instruction set.
@@ -42,6 +60,12 @@ bool quantize_rows(const float* memberships, const std::uint8_t* valid, std::int
 /// kGroupRows rows. `rows` has kGroupRows pointers.
 void multiply_rows(const std::uint16_t* const* rows, int count, const DotTiles& columns,
                    std::uint32_t* products);
+
+/// Re-quantises products of `count` rows (which it uses up) to W [count, kWeightStride], each with
+/// a zero behind its last cluster, and R [count]: quantize_weights().
+void requantize_rows(std::uint32_t* products, int count, const std::int32_t* block_exponents,
+                     std::int64_t clusters, const std::uint8_t* query_exponents,
+                     std::uint16_t* weights, std::int32_t* row_exponents);
 
 /// The first branch for up to kGroupRows rows of a graph.
 struct EveryCellCall {
