@@ -156,8 +156,9 @@ TrainResult Loop::train() {
   while (true) {
     heartbeat("training step");
     log.begin();
-    log.add(run_.step(), run_.state().step, run_.epoch());
+    const StepStatistics statistics = run_.step();
     step = run_.state().step;
+    log.add(statistics, step, run_.epoch());
     const bool best = due(training.evaluate_every()) && evaluate();
     const bool last = step == training.steps();
     if (best || due(config_.checkpoint().every_steps())) save();
