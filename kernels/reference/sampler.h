@@ -18,6 +18,11 @@ class SampledGraph {
   /// `params` must have passed check_sampling() and check_sampling_values().
   SampledGraph(const SamplingParams& params, std::int64_t batch, std::int64_t head);
 
+  /// K and its exponents; zeros for padding.
+  [[nodiscard]] QuantizedKeys keys() const;
+  /// A row of W with its exponent R; zeros for padding.
+  [[nodiscard]] WeightRow weight_row(std::int64_t row) const;
+
   /// Whether both tokens of the cell are no padding.
   [[nodiscard]] bool is_valid(std::int64_t row, std::int64_t key) const;
   /// P after quantisation, without exploration; exact.
@@ -36,8 +41,6 @@ class SampledGraph {
   [[nodiscard]] EdgeList sample() const;
 
  private:
-  [[nodiscard]] QuantizedKeys keys() const;
-  [[nodiscard]] WeightRow weight_row(std::int64_t row) const;
   [[nodiscard]] std::uint32_t probability(std::int64_t row, std::int64_t key) const;
   [[nodiscard]] bool is_drawn(std::int64_t row, std::int64_t key) const;
   [[nodiscard]] std::vector<LinearEdge> every_cell_row(std::int64_t row) const;

@@ -3,40 +3,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
-#include <thread>
+#include <string>
 #include <vector>
 
-#include "hwy/targets.h"
 #include "kernels/cpu/sampler.h"
 #include "kernels/reference/sampler.h"
 #include "tests/kernels/sampler_problem.h"
+#include "tests/kernels/sampler_targets.h"
 
 namespace sbm::kernels {
 namespace {
 
+using testing::ForcedTarget;
 using testing::mixed_problem;
 using testing::Problem;
+using testing::supported_targets;
+using testing::TwoThreads;
 using testing::Uniform;
-
-/// Two threads, so that pieces really run beside one another.
-class TwoThreads final : public Executor {
- public:
-  explicit TwoThreads(int concurrency) : concurrency_(concurrency) {}
-  void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) override {
-    std::thread odd([&] {
-      for (std::int64_t i = count - 1; i >= 0; --i) {
-        if (i % 2 != 0) body(i);
-      }
-    });
-    for (std::int64_t i = 0; i < count; i += 2) body(i);
-    odd.join();
-  }
-  [[nodiscard]] int concurrency() const override { return concurrency_; }
-
- private:
-  int concurrency_;
-};
 
 void expect_equal(const EdgeList& expected, const EdgeList& found) {
   EXPECT_EQ(expected.row_offsets, found.row_offsets);
@@ -48,31 +33,12 @@ void expect_equal(const EdgeList& expected, const EdgeList& found) {
   EXPECT_EQ(expected.valid_cells, found.valid_cells);
 }
 
-std::vector<std::int64_t> targets() {
-  hwy::SetSupportedTargetsForTest(0);
-  std::vector<std::int64_t> result;
-  for (const std::int64_t target : {HWY_AVX3_DL, HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SSSE3}) {
-    if ((hwy::SupportedTargets() & target) != 0) result.push_back(target);
-  }
-  result.push_back(HWY_SCALAR);
-  return result;
-}
-
-/// The narrowest this machine may use is `target`.
-class ForcedTarget {
- public:
-  explicit ForcedTarget(std::int64_t target) { hwy::SetSupportedTargetsForTest(target); }
-  ~ForcedTarget() { hwy::SetSupportedTargetsForTest(0); }
-  ForcedTarget(const ForcedTarget&) = delete;
-  ForcedTarget& operator=(const ForcedTarget&) = delete;
-};
-
 void check_all_targets(Problem& problem) {
   const SamplingParams& params = problem.point();
   const auto graphs = static_cast<std::size_t>(problem.graphs());
   std::vector<EdgeList> expected(graphs);
   ASSERT_EQ(reference::sample_edges(params, expected).message(), "");
-  for (const std::int64_t target : targets()) {
+  for (const std::int64_t target : supported_targets()) {
     SCOPED_TRACE(hwy::TargetName(target));
     const ForcedTarget forced(target);
     SerialExecutor serial;
@@ -86,8 +52,7 @@ void check_all_targets(Problem& problem) {
 TEST(SamplerEquality, RandomProblemsOnEveryTarget) {
   Uniform uniform(11);
   for (int trial = 0; trial < 60; ++trial) {
-    const std::int64_t clusters =
-        trial % 6 == 0 ? 1 + uniform.below(256) : 1 + uniform.below(40);
+    const std::int64_t clusters = trial % 6 == 0 ? 1 + uniform.below(256) : 1 + uniform.below(40);
     const std::int64_t queries = 1 + uniform.below(90);
     const std::int64_t keys = 1 + uniform.below(300);
     const float mass = std::ldexp(2.0F, -static_cast<int>(uniform.below(14)));
@@ -116,6 +81,69 @@ TEST(SamplerEquality, RandomProblemsOnEveryTarget) {
     check_all_targets(problem);
     if (HasFailure()) return;
   }
+}
+
+TEST(SamplerEquality, ThreadsAndReuseOfMemoryChangeNothing) {
+  Problem problem = mixed_problem(5, 2, 1, 600, 210, 9, 0.7F);
+  problem.params.exploration = 0.01;
+  const SamplingParams& params = problem.point();
+  SerialExecutor serial;
+  std::vector<EdgeList> expected(2);
+  ASSERT_TRUE(cpu::sample_edges(params, serial, expected).ok());
+  std::vector<EdgeList> found(2);
+  // More threads than graphs: rows in pieces; fewer: whole graphs.
+  for (const int concurrency : {8, 1, 8}) {
+    TwoThreads executor(concurrency);
+    ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
+    for (std::size_t i = 0; i < 2; ++i) expect_equal(expected[i], found[i]);
+  }
+}
+
+TEST(SamplerEquality, PiecesJoinTheirGates) {
+  // Saturated edges in the last rows only: most pieces have no gates of their own.
+  for (const MaskLaw law : {MaskLaw::kBernoulli, MaskLaw::kPoisson}) {
+    for (const SelfLoops self_loops : {SelfLoops::kAdd, SelfLoops::kNone}) {
+      Problem problem = mixed_problem(6, 1, 1, 500, 520, 4, 4.0F);
+      problem.params.law = law;
+      problem.params.self_loops = self_loops;
+      for (std::size_t i = 0; i < 400 * 4; ++i) problem.query[i] *= 0.05F;
+      const SamplingParams& params = problem.point();
+      std::vector<EdgeList> expected(1);
+      ASSERT_TRUE(reference::sample_edges(params, expected).ok());
+      EXPECT_FALSE(expected[0].gates.empty());
+      TwoThreads executor(4);
+      std::vector<EdgeList> found(1);
+      ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
+      expect_equal(expected[0], found[0]);
+    }
+  }
+}
+
+TEST(SamplerEquality, PaddingDoesNotReachTheMask) {
+  // The same sample in two padded lengths, and with other numbers in its padding.
+  const Problem sample = mixed_problem(8, 1, 1, 70, 70, 5, 0.2F);
+  std::vector<std::vector<EdgeList>> graphs;
+  for (const std::int64_t padded : {70, 100, 200}) {
+    Problem problem(1, 1, padded, padded, 5);
+    std::copy(sample.query.begin(), sample.query.end(), problem.query.begin());
+    std::copy(sample.key.begin(), sample.key.end(), problem.key.begin());
+    for (std::size_t i = 70 * 5; i < problem.key.size(); ++i) {
+      problem.key[i] = padded == 100 ? 1.0F : std::nanf("");
+      problem.query[i] = problem.key[i];
+    }
+    problem.block = sample.block;
+    problem.params.exploration = 0.001;
+    problem.query_valid.assign(static_cast<std::size_t>(padded), 0);
+    std::fill_n(problem.query_valid.begin(), 70, 1);
+    problem.key_valid = problem.query_valid;
+    SerialExecutor serial;
+    std::vector<EdgeList> found(1);
+    ASSERT_EQ(cpu::sample_edges(problem.point(), serial, found).message(), "");
+    found[0].row_offsets.resize(71);
+    graphs.push_back(found);
+  }
+  expect_equal(graphs[0][0], graphs[1][0]);
+  expect_equal(graphs[0][0], graphs[2][0]);
 }
 
 }  // namespace

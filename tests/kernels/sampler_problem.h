@@ -73,7 +73,8 @@ struct Problem {
   [[nodiscard]] std::int64_t graphs() const { return params.batch * params.heads; }
 
   /// P in double precision, before exploration.
-  [[nodiscard]] double probability(std::int64_t graph, std::int64_t row, std::int64_t column) const {
+  [[nodiscard]] double probability(std::int64_t graph, std::int64_t row,
+                                   std::int64_t column) const {
     const std::int64_t k = params.clusters;
     const float* q = query.data() + (graph * params.queries + row) * k;
     const float* w = key.data() + (graph * params.keys + column) * k;
