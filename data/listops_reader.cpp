@@ -34,6 +34,10 @@ std::string_view take_line(std::string_view& text) {
 }
 
 std::uint8_t token_id(std::string_view word) {
+  // Nearly all words are digits, and a published file has a hundred million words.
+  if (word.size() == 1 && word[0] >= '0' && word[0] <= '9') {
+    return static_cast<std::uint8_t>(kListOpsDigit + (word[0] - '0'));
+  }
   const auto found = std::find(kListOpsText.begin() + 1, kListOpsText.end(), word);
   return found == kListOpsText.end() ? static_cast<std::uint8_t>(kListOpsUnknown)
                                      : static_cast<std::uint8_t>(found - kListOpsText.begin());

