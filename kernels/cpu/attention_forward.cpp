@@ -10,6 +10,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_forward.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/cpu/attention_dropout-inl.h"
 #include "kernels/cpu/attention_edges-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -152,7 +152,7 @@ TEST(EdgeAttention, NotANumberShowsItself) {
 
 TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
   const std::vector<ProblemSpec> specs = {
-      // More edges than one block holds, so the transposed lists come in several.
+      // Several tiles along both sides.
       {.heads = 2,
        .queries = 600,
        .keys = 500,
@@ -182,7 +182,7 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
   }
 }
 
-TEST(EdgeAttention, SeveralBlocksOfRowsMatchTheReference) {
+TEST(EdgeAttention, SeveralTilesMatchTheReference) {
   expect_matches({.queries = 400,
                   .keys = 300,
                   .head_dim = 5,

@@ -1,0 +1,236 @@
+#include "kernels/cpu/attention_backward_tile.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward_tile.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/cpu/attention_dropout-inl.h"
+#include "kernels/cpu/attention_edges-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sbm::kernels::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+/// The edges of one row in a tile.
+struct TileRow {
+  std::int64_t index;
+  std::int64_t count;
+  const std::int32_t* columns;
+  const float* gates;  ///< null: all open, but for the diagonal if it was forced
+  float output_gain;   ///< dO . O
+};
+
+/// What the gates leave of `gradient` for the tile of edges from `begin` on.
+HWY_INLINE Vector apply_gates(const TileRow& row, bool diagonal_forced,
+                              const std::int32_t* tile_columns, std::int64_t begin,
+                              Vector gradient) {
+  if (row.gates != nullptr) {
+    if (begin + kLanes <= row.count) {
+      return hn::Mul(gradient, hn::LoadU(kFloats, row.gates + begin));
+    }
+    float spare[kWidestLanes] = {};
+    for (std::int64_t e = begin; e < row.count; ++e) spare[e - begin] = row.gates[e];
+    return hn::Mul(gradient, hn::LoadU(kFloats, spare));
+  }
+  if (!diagonal_forced) return gradient;
+  const hn::RebindToSigned<Floats> integers;
+  const auto on_diagonal = hn::Eq(hn::LoadU(integers, tile_columns),
+                                  hn::Set(integers, static_cast<std::int32_t>(row.index)));
+  return hn::IfThenZeroElse(hn::RebindMask(kFloats, on_diagonal), gradient);
+}
+
+HWY_INLINE float dot_row(const float* left, const float* right, std::int64_t padded) {
+  Vector sum = hn::Zero(kFloats);
+  for (std::int64_t c = 0; c < padded; c += kLanes) {
+    sum = hn::MulAdd(hn::LoadU(kFloats, left + c), hn::LoadU(kFloats, right + c), sum);
+  }
+  return hn::GetLane(hn::SumOfLanes(kFloats, sum));
+}
+
+/// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
+template <int kVectors>
+void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch& scratch) {
+  const hn::RebindToSigned<Floats> integers;
+  const std::int64_t vectors = head.padded_dim / kLanes;
+  const SharedRow<kVectors> query(head.query[row.index], vectors);
+  const SharedRow<kVectors> grad_output(head.grad_output[row.index], vectors);
+  const Vector output_gain = hn::Set(kFloats, row.output_gain);
+  const Vector log_sum_exp = hn::Set(kFloats, head.log_sum_exp[row.index]);
+  const Vector scale = hn::Set(kFloats, head.scale);
+  const Vector density_gradient = hn::Set(kFloats, head.density_gradient);
+  const Vector clip = hn::Set(kFloats, head.estimator.clip);
+  const Vector row_bits =
+      hn::BitCast(kFloats, hn::Set(integers, static_cast<std::int32_t>(row.index)));
+  const bool is_paper = head.estimator.estimator == Estimator::kPaper;
+  const bool diagonal_forced = head.graph->diagonal_forced;
+  float* values = scratch.edge_values();
+  std::int32_t spare[kWidestLanes];
+  for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
+    const std::int32_t* columns = tile_columns(row.columns, begin, row.count, spare);
+    const Vector score = hn::Mul(tile_dots(query, head.key, columns), scale);
+    const Vector value_gain = tile_dots(grad_output, head.value, columns);
+    Vector weight = exponential(hn::Sub(score, log_sum_exp));
+    const Vector gain = hn::Sub(value_gain, output_gain);
+    Vector grad_score = hn::Mul(weight, gain);
+    Vector weighted_gain = grad_score;
+    if (head.dropout_threshold > 0) {
+      // A dropped edge still moves the scores, through the row's sum; its estimate is 0.
+      const Vector factor = hn::Load(kFloats, scratch.factors() + begin);
+      grad_score = hn::Mul(weight, hn::MulSub(factor, value_gain, output_gain));
+      weight = hn::Mul(weight, factor);
+      weighted_gain = hn::Mul(weight, gain);
+    }
+    Vector gradient;
+    if (is_paper) {
+      gradient = hn::Mul(score, weighted_gain);
+    } else {
+      gradient = hn::Add(weighted_gain, density_gradient);
+      gradient = hn::Min(hn::Max(gradient, hn::Neg(clip)), clip);
+    }
+    gradient = apply_gates(row, diagonal_forced, columns, begin, gradient);
+    hn::StoreInterleaved4(hn::Mul(grad_score, scale), weight, gradient, row_bits, kFloats,
+                          values + kEdgeWords * begin);
+  }
+}
+
+/// Sums over one list of edges that end in rows of the same width.
+template <int kSums, typename Index>
+HWY_INLINE void add_to_rows(RowSum (&sums)[kSums], Index index, std::int64_t count,
+                            std::int64_t width, std::int64_t padded, bool add,
+                            const RowScratch& scratch) {
+  if (width == padded) {
+    add_rows<kSums, kEdgeWords>(sums, index, count, padded / kLanes, add);
+    return;
+  }
+  // Whole vectors would write past the end of the row.
+  for (const RowSum& sum : sums) {
+    RowSum padded_sum[] = {{.weights = sum.weights, .rows = sum.rows, .sum = scratch.sum()}};
+    if (add) copy_row(sum.sum, width, padded, 1.0F, scratch.sum());
+    add_rows<1, kEdgeWords>(padded_sum, index, count, padded / kLanes, add);
+    std::memcpy(sum.sum, scratch.sum(), static_cast<std::size_t>(width) * sizeof(float));
+  }
+}
+
+void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScratch& scratch,
+                       float* output_gains) {
+  for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    copy_row(head.output[i], head.head_dim, head.padded_dim, 1.0F, scratch.sum());
+    output_gains[i - tile.first_row] = dot_row(head.grad_output[i], scratch.sum(), head.padded_dim);
+  }
+}
+
+/// The rows' side of a tile: dQ, T and the edges' values, sorted by key into `edges`.
+template <int kVectors>
+void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
+                   const TileEdges& edges, const RowScratch& scratch) {
+  const EdgeList& graph = *head.graph;
+  const float* gates = graph.gates.empty() ? nullptr : graph.gates.data();
+  std::int64_t* places = edges.cursors();
+  float* sorted = edges.values();
+  const float* values = scratch.edge_values();
+  const bool add = tile.first_key > 0;
+  if (!add) find_output_gains(head, tile, scratch, cursors.output_gains());
+  for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
+    const std::int64_t begin = cursors.begins()[i - tile.first_row];
+    const TileRow row = {.index = i,
+                         .count = cursors.ends()[i - tile.first_row] - begin,
+                         .columns = graph.columns.data() + begin,
+                         .gates = gates == nullptr ? nullptr : gates + begin,
+                         .output_gain = cursors.output_gains()[i - tile.first_row]};
+    if (add && row.count == 0) continue;
+    if (row.count > 0) {
+      if (head.dropout_threshold > 0) {
+        dropout_row(static_cast<std::uint32_t>(i), row.columns, row.count, head.dropout_key,
+                    head.dropout_threshold, scratch);
+      }
+      edge_values<kVectors>(head, row, scratch);
+    }
+    const ColumnIndex index = {row.columns};
+    const RowSum query = {.weights = values, .rows = head.key, .sum = head.grad_query[i]};
+    const RowSum product = {
+        .weights = values + 2, .rows = head.key_membership, .sum = head.query_product[i]};
+    if (head.head_dim == head.clusters) {
+      RowSum sums[] = {query, product};
+      add_to_rows(sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
+    } else {
+      RowSum query_sums[] = {query};
+      RowSum product_sums[] = {product};
+      add_to_rows(query_sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
+      add_to_rows(product_sums, index, row.count, head.clusters, head.padded_clusters, add,
+                  scratch);
+    }
+    for (std::int64_t e = 0; e < row.count; ++e) {
+      const std::int64_t place = places[row.columns[e] - tile.first_key]++;
+      std::memcpy(sorted + kEdgeWords * place, values + kEdgeWords * e, kEdgeWords * sizeof(float));
+    }
+  }
+}
+
+void BackwardRows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
+                  const TileEdges& edges, const RowScratch& scratch) {
+  with_vectors(head.padded_dim / kLanes, [&](auto vectors) HWY_ATTR {
+    backward_rows<decltype(vectors)::kValue>(head, tile, cursors, edges, scratch);
+  });
+}
+
+/// The keys' side of a tile: dK, dV and R.
+void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& edges,
+                  const RowScratch& scratch) {
+  const std::int64_t* ends = edges.cursors();
+  const bool add = tile.first_row > 0;
+  std::int64_t begin = 0;
+  for (std::int64_t j = tile.first_key; j < tile.last_key; ++j) {
+    const std::int64_t count = ends[j - tile.first_key] - begin;
+    const float* values = edges.values() + kEdgeWords * begin;
+    begin += count;
+    if (add && count == 0) continue;
+    const PackedIndex index = {values};
+    const RowSum key = {.weights = values, .rows = head.query, .sum = head.grad_key[j]};
+    const RowSum value = {
+        .weights = values + 1, .rows = head.grad_output, .sum = head.grad_value[j]};
+    const RowSum product = {
+        .weights = values + 2, .rows = head.query_membership, .sum = head.key_product[j]};
+    if (head.head_dim == head.clusters) {
+      RowSum sums[] = {key, value, product};
+      add_to_rows(sums, index, count, head.head_dim, head.padded_dim, add, scratch);
+    } else {
+      RowSum feature_sums[] = {key, value};
+      RowSum product_sums[] = {product};
+      add_to_rows(feature_sums, index, count, head.head_dim, head.padded_dim, add, scratch);
+      add_to_rows(product_sums, index, count, head.clusters, head.padded_clusters, add, scratch);
+    }
+  }
+}
+
+std::int64_t BackwardLanes() { return kLanes; }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace sbm::kernels::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sbm::kernels::cpu {
+namespace {
+
+HWY_EXPORT(BackwardRows);
+HWY_EXPORT(BackwardKeys);
+HWY_EXPORT(BackwardLanes);
+
+}  // namespace
+
+std::int64_t backward_lanes() { return HWY_DYNAMIC_DISPATCH(BackwardLanes)(); }
+
+void backward_tile_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
+                        const TileEdges& edges, const RowScratch& scratch) {
+  HWY_DYNAMIC_DISPATCH(BackwardRows)(head, tile, cursors, edges, scratch);
+}
+
+void backward_tile_keys(const BackwardHead& head, const Tile& tile, const TileEdges& edges,
+                        const RowScratch& scratch) {
+  HWY_DYNAMIC_DISPATCH(BackwardKeys)(head, tile, edges, scratch);
+}
+
+}  // namespace sbm::kernels::cpu
+#endif  // HWY_ONCE
