@@ -1,7 +1,7 @@
 #include "launch/program.h"
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -23,34 +23,39 @@ constexpr const char* kFooter =
     "6 a peer or a collective failed; 70 internal error; 75 stopped after a checkpoint, run again\n"
     "to continue.";
 
-// CLI11 names the word it did not expect; a person also wants the word they meant.
-std::string with_suggestion(const CLI::App& program, const CLI::ParseError& error, int argc,
-                            char** argv) {
-  std::string message = error.what();
-  const CLI::App* command = &program;
+// What may follow `command` on the command line.
+std::vector<std::string> known_words(const CLI::App& command) {
   std::vector<std::string> known;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    for (const CLI::App* candidate : command->get_subcommands({})) {
-      if (candidate->get_name() == word) {
-        command = candidate;
-        break;
-      }
-    }
-  }
-  for (const CLI::App* candidate : command->get_subcommands({}))
-    known.push_back(candidate->get_name());
-  for (const CLI::Option* option : command->get_options({})) {
+  for (const CLI::App* sub : command.get_subcommands({})) known.push_back(sub->get_name());
+  for (const CLI::Option* option : command.get_options({})) {
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   }
+  return known;
+}
+
+// CLI11 reports what is missing before what is misspelt, although the second causes the first: so
+// the words are looked at once more, for the message that helps.
+std::string usage_message(const CLI::App& program, const CLI::ParseError& error, int argc,
+                          char** argv) {
+  const CLI::App* command = &program;
+  std::string path = "sbm ";
+  std::string message = error.what();
   for (int i = 1; i < argc; ++i) {
     const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
-    if (message.find(word) == std::string::npos) continue;
-    message += trainer::suggestion(word, known);
+    const std::vector<std::string> known = known_words(*command);
+    const bool is_known = std::find(known.begin(), known.end(), word) != known.end();
+    const bool takes_commands = !command->get_subcommands({}).empty();
+    if (!is_known && (word.starts_with("--") || takes_commands)) {
+      message = (word.starts_with("--") ? "unknown option \"" : "unknown command \"") + word +
+                "\"" + trainer::suggestion(word, known);
+      break;
+    }
+    if (is_known && takes_commands && !word.starts_with("--")) {
+      command = command->get_subcommand(word);
+      path += word + " ";
+    }
   }
-  return message + "\nRun `sbm " +
-         (command == &program ? std::string() : command->get_name() + " ") +
-         "--help` for the options.";
+  return message + "\nRun `" + path + "--help` for the options.";
 }
 
 }  // namespace
@@ -75,7 +80,7 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::Success& request) {  // --help, --version
     return program.exit(request);
   } catch (const CLI::ParseError& error) {
-    return session.fail(kUsageError, with_suggestion(program, error, argc, argv));
+    return session.fail(kUsageError, usage_message(program, error, argc, argv));
   }
   try {
     return action(session);

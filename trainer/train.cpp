@@ -58,6 +58,20 @@ std::optional<std::filesystem::path> choose_checkpoint(distributed::Communicator
   return found->folder;
 }
 
+// Before anything is generated or built: a run that goes on keeps what it began with.
+void require_same_run(const std::filesystem::path& folder, const Config& config) {
+  const std::vector<ConfigDifference> differences =
+      compare_for_resume(checkpoint::inspect(folder).configuration, folder.string(), config);
+  if (differences.empty()) return;
+  std::string text = folder.string() +
+                     ": a run that goes on keeps the configuration it began with; different now:";
+  for (const ConfigDifference& difference : differences) {
+    text += fmt::format("\n  {}: {} before, {} now", difference.path, difference.before,
+                        difference.after);
+  }
+  throw ConfigError(text + "\nName another --run-dir for another experiment.");
+}
+
 class Loop {
  public:
   Loop(distributed::Communicator& communicator, const TrainRequest& request,
@@ -193,14 +207,16 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
     request.log(text);
     if (first && request.progress != ProgressMode::kNone) fmt::print(stderr, "{}\n", text);
   };
+  std::vector<std::string> warnings;
+  const auto resumed = choose_checkpoint(communicator, request, folder, warnings);
+  for (const std::string& warning : warnings) say("warning: " + warning);
+  if (resumed) require_same_run(*resumed, request.config);
+
   const std::filesystem::path data_folder =
       prepare_data(communicator, request.config, generated_data_root(folder.path()), say);
   TrainingRun run(communicator, request, folder, data_folder);
   say(run.description());
 
-  std::vector<std::string> warnings;
-  const auto resumed = choose_checkpoint(communicator, request, folder, warnings);
-  for (const std::string& warning : warnings) say("warning: " + warning);
   if (resumed) {
     run.restore(*resumed);
     say(fmt::format("resumed     step {} from {}", run.state().step, resumed->string()));

@@ -97,17 +97,6 @@ void TrainingRun::restore(const std::filesystem::path& folder) {
   const checkpoint::Restored restored =
       checkpoint::load(communicator_, folder, parameters_.layout(), parameters_.weights(),
                        first_moment, second_moment);
-  const std::vector<ConfigDifference> differences =
-      compare_for_resume(restored.configuration, folder.string(), config_);
-  if (!differences.empty()) {
-    std::string text =
-        folder.string() + ": the run that goes on must have the configuration it began with; found";
-    for (const ConfigDifference& difference : differences) {
-      text += fmt::format("\n  {}: {} before, {} now", difference.path, difference.before,
-                          difference.after);
-    }
-    throw ConfigError(text + "\nUse another --run-dir for another experiment.");
-  }
   if (restored.data_fingerprint != train_.fingerprint()) {
     throw ConfigError(fmt::format("{}: trained on data with fingerprint {}, found {} in {}",
                                   folder.string(), restored.data_fingerprint, train_.fingerprint(),

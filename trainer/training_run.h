@@ -33,8 +33,8 @@ class TrainingRun {
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
 
-  /// Collective. Puts weights, moments and state of a checkpoint in place. Throws ConfigError
-  /// listing every field that differs although it must not, and when the data are others.
+  /// Collective. Puts weights, moments and state of a checkpoint in place. Throws ConfigError when
+  /// it was trained on other data.
   void restore(const std::filesystem::path& checkpoint);
 
   /// Collective. The next optimiser step; state().step grows by one.
