@@ -6,6 +6,7 @@
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
 #include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/target.h"
 
 namespace sbm::kernels::cpu {
 namespace {
@@ -102,6 +103,7 @@ class BackwardCall {
 }  // namespace
 
 Status attention_backward(const BackwardParams& params, Executor& executor) {
+  apply_target_override();
   if (Status status = check(params); !status.ok()) return status;
   const std::int64_t heads = params.shape.batch * params.shape.heads;
   const BackwardCall call(params);

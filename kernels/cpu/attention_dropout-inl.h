@@ -11,14 +11,13 @@
 
 #include "hwy/highway.h"
 #include "kernels/attention_dropout.h"
+#include "kernels/cpu/attention_edges-inl.h"
 #include "kernels/cpu/attention_scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET == HWY_SCALAR
 
@@ -71,30 +70,47 @@ HWY_INLINE void draw_groups(std::uint32_t row, const std::uint32_t* groups, std:
 #endif  // HWY_TARGET == HWY_SCALAR
 
 /// scratch.factors()[e] = what dropout multiplies the weight of edge e of the row with. Edges are
-/// in ascending order, so those of one Philox block follow one another.
+/// in ascending order, so those of one Philox block follow one another and share it. count > 0.
 HWY_INLINE void dropout_row(std::uint32_t row, const std::int32_t* columns, std::int64_t count,
                             PhiloxKey key, std::uint32_t threshold, const RowScratch& scratch) {
   std::uint32_t* groups = scratch.groups();
-  std::int64_t group_count = 0;
+  std::int32_t* places = scratch.places();
+  std::int32_t place = 0;
+  std::uint32_t previous = static_cast<std::uint32_t>(columns[0]) / 8;
   for (std::int64_t e = 0; e < count; ++e) {
     const auto group = static_cast<std::uint32_t>(columns[e]) / 8;
-    groups[group_count] = group;
-    const bool last_of_group =
-        e + 1 == count || static_cast<std::uint32_t>(columns[e + 1]) / 8 != group;
-    group_count += last_of_group ? 1 : 0;
+    place += group != previous ? 1 : 0;
+    previous = group;
+    groups[place] = group;
+    places[e] = place;
   }
-  for (std::int64_t g = group_count; g < group_count + kWidestLanes; ++g) groups[g] = 0;
-  std::uint32_t* words = scratch.words();
-  draw_groups(row, groups, group_count, key, words);
+  const std::int64_t group_count = place + 1;
+  // The last vector of either list is used whole.
+  for (std::int64_t i = 0; i < kWidestLanes; ++i) {
+    groups[group_count + i] = 0;
+    places[count + i] = 0;
+  }
+  draw_groups(row, groups, group_count, key, scratch.words());
 
-  const auto kept = static_cast<float>(attention_dropout_scale(threshold));
-  float* factors = scratch.factors();
-  std::int64_t group = 0;
-  for (std::int64_t e = 0; e < count; ++e) {
-    const auto column = static_cast<std::uint32_t>(columns[e]);
-    group += groups[group] != column / 8 ? 1 : 0;
-    const std::uint32_t word = words[4 * group + ((column / 2) & 3)];
-    factors[e] = ((word >> (16 * (column & 1))) & 0xFFFF) < threshold ? 0.0F : kept;
+  const hn::RebindToSigned<Floats> integers;
+  const hn::RebindToUnsigned<Floats> words;
+  const auto* drawn = reinterpret_cast<const std::int32_t*>(scratch.words());
+  const Vector kept = hn::Set(kFloats, static_cast<float>(attention_dropout_scale(threshold)));
+  const auto limit = hn::Set(integers, static_cast<std::int32_t>(threshold));
+  std::int32_t spare[kWidestLanes];
+  for (std::int64_t begin = 0; begin < count; begin += kLanes) {
+    const auto column = hn::LoadU(integers, tile_columns(columns, begin, count, spare));
+    const auto word_in_block =
+        hn::And(hn::ShiftRight<1>(column), hn::Set(integers, std::int32_t{3}));
+    const auto index = hn::Add(hn::ShiftLeft<2>(hn::Load(integers, places + begin)), word_in_block);
+    const auto word = hn::BitCast(words, hn::GatherIndex(integers, drawn, index));
+    const auto is_high = hn::Eq(hn::And(column, hn::Set(integers, std::int32_t{1})),
+                                hn::Set(integers, std::int32_t{1}));
+    const auto half = hn::IfThenElse(
+        is_high, hn::BitCast(integers, hn::ShiftRight<16>(word)),
+        hn::And(hn::BitCast(integers, word), hn::Set(integers, std::int32_t{0xFFFF})));
+    const auto dropped = hn::RebindMask(kFloats, hn::Lt(half, limit));
+    hn::Store(hn::IfThenZeroElse(dropped, kept), kFloats, scratch.factors() + begin);
   }
 }
 

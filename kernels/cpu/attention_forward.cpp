@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
+#include "kernels/cpu/target.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_forward.cpp"
@@ -165,6 +166,7 @@ class ForwardCall {
 }  // namespace
 
 Status attention_forward(const ForwardParams& params, Executor& executor) {
+  apply_target_override();
   if (Status status = check(params); !status.ok()) return status;
   const std::int64_t heads = params.shape.batch * params.shape.heads;
   const std::int64_t queries = params.shape.queries;

@@ -83,6 +83,7 @@ class RowScratch {
     if (!dropout) return;
     factors_.reserve(edges_size);
     groups_.reserve(edges_size);
+    places_.reserve(edges_size);
     words_.reserve(4 * (edges_size + kWidestLanes));
   }
 
@@ -92,6 +93,7 @@ class RowScratch {
   [[nodiscard]] float* edge_values() const { return edge_values_.data(); }
   [[nodiscard]] float* factors() const { return factors_.data(); }
   [[nodiscard]] std::uint32_t* groups() const { return groups_.data(); }
+  [[nodiscard]] std::int32_t* places() const { return places_.data(); }
   [[nodiscard]] std::uint32_t* words() const { return words_.data(); }
 
  private:
@@ -101,6 +103,7 @@ class RowScratch {
   AlignedBuffer<float> edge_values_;
   AlignedBuffer<float> factors_;
   AlignedBuffer<std::uint32_t> groups_;
+  AlignedBuffer<std::int32_t> places_;
   AlignedBuffer<std::uint32_t> words_;
 };
 

@@ -4,7 +4,8 @@ namespace sbm::kernels::cpu {
 
 /// Honours SBM_CPU_TARGET (baseline, sse4, avx2 or avx512: the widest instruction set that the CPU
 /// kernels may use), read once a process. An unset, unknown or unsupported name changes nothing:
-/// results never depend on it, only speed. Every entry point that dispatches calls this first.
+/// masks never depend on it; sums of floats may in their last bits. Every entry point that
+/// dispatches calls this first.
 void apply_target_override();
 
 }  // namespace sbm::kernels::cpu
