@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <string>
+
 #include "base/error.h"
 #include "trainer/random_keys.h"
 
@@ -104,6 +106,12 @@ AttentionLayerOutput AttentionLayer::sbm_attention(const at::Tensor& query, cons
   const Memberships learned = {membership(query), membership(key), block_matrix()};
   AttentionLayerOutput result;
   result.expected_density = expected_density(learned, valid);
+  // The sampler would only see a NaN; here it still has a meaning. The density sums over every
+  // membership, so it is finite exactly when all of them are.
+  if (!result.expected_density.isfinite().all().item<bool>()) {
+    throw DivergenceError("layer " + std::to_string(layer_) +
+                          ": expected finite memberships, found NaN or infinity");
+  }
   result.memberships = controlled_memberships(learned, valid, input.mask);
   const auto options = attention_options(options_, input.mask, input.training);
   std::optional<at::Tensor> dropout_keys;

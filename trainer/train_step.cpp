@@ -71,9 +71,13 @@ StepStatistics TrainStep::run(std::int64_t step) {
   const std::vector<data::Batch> batches = next_batches();
   const std::int64_t global_targets = count_targets(batches);
   std::vector<double> mine;
-  for (const data::Batch& batch : batches) {
-    const std::vector<double> packed = micro_batch(batch, step, global_targets).pack();
-    mine.insert(mine.end(), packed.begin(), packed.end());
+  try {
+    for (const data::Batch& batch : batches) {
+      const std::vector<double> packed = micro_batch(batch, step, global_targets).pack();
+      mine.insert(mine.end(), packed.begin(), packed.end());
+    }
+  } catch (const DivergenceError& error) {  // the model does not know the step
+    throw DivergenceError(fmt::format("training diverged at step {}: {}", step + 1, error.what()));
   }
   const std::span<const float> gradient = reducer_.reduce();
 
