@@ -155,7 +155,7 @@ test_tsan() {
     add_row tsan "cannot start here" - - - 1
     return 0
   fi
-  TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/tsan_suppressions.txt \
+  TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=\"$root/tests/tsan_suppressions.txt\" \
     run_suites tsan "base, kernels, data"
 }
 
