@@ -16,5 +16,6 @@ void add_eval_command(CLI::App& program, Action& action);
 void add_data_command(CLI::App& program, Action& action);
 void add_checkpoint_command(CLI::App& program, Action& action);
 void add_report_command(CLI::App& program, Action& action);
+void add_doctor_command(CLI::App& program, Action& action);
 
 }  // namespace sbm::launch

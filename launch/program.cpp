@@ -73,6 +73,7 @@ int run_program(int argc, char** argv) {
   add_data_command(program, action);
   add_checkpoint_command(program, action);
   add_report_command(program, action);
+  add_doctor_command(program, action);
 
   Session session;
   try {

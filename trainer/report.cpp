@@ -35,7 +35,7 @@ svg{width:100%;height:auto;display:block}.grid{stroke:var(--line)}
 color:var(--soft)}.legend b{color:var(--ink);font-weight:600;font-variant-numeric:tabular-nums}
 .legend i{display:inline-block;width:16px;border-top:3px solid var(--c);margin-right:6px;vertical-align:middle}
 .legend i.dashed{border-top-style:dashed}.empty{color:var(--soft);padding:24px 0;text-align:center;margin:0}
-.masks{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:14px}
+.masks{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,260px),1fr));gap:14px}
 .pair{display:flex;gap:12px}.pair>div{flex:1;min-width:0}.pair small{color:var(--soft)}
 canvas.mask{width:100%;image-rendering:pixelated;border-radius:4px;display:block}
 details{padding:10px 14px;margin-top:14px}summary{cursor:pointer;font-weight:600}

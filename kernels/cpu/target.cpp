@@ -37,4 +37,10 @@ void apply_target_override() {
   }();
 }
 
+const char* target_name() {
+  apply_target_override();
+  const std::int64_t targets = hwy::SupportedTargets();
+  return hwy::TargetName(targets & -targets);  // the lowest bit is the widest instruction set
+}
+
 }  // namespace sbm::kernels::cpu

@@ -8,4 +8,7 @@ namespace sbm::kernels::cpu {
 /// dispatches calls this first.
 void apply_target_override();
 
+/// The instruction set that the kernels run on here, e.g. "AVX3", after the override.
+const char* target_name();
+
 }  // namespace sbm::kernels::cpu
