@@ -36,9 +36,6 @@ ContentHasher::ContentHasher() : state_(XXH3_createState()) {
   if (!state_) throw std::bad_alloc();
   reset();
 }
-ContentHasher::~ContentHasher() = default;
-ContentHasher::ContentHasher(ContentHasher&&) noexcept = default;
-ContentHasher& ContentHasher::operator=(ContentHasher&&) noexcept = default;
 
 void ContentHasher::Free::operator()(XXH3_state_s* state) const { XXH3_freeState(state); }
 

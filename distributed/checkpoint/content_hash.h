@@ -29,9 +29,6 @@ std::optional<ContentHash> parse_content_hash(std::string_view text);
 class ContentHasher {
  public:
   ContentHasher();
-  ~ContentHasher();
-  ContentHasher(ContentHasher&&) noexcept;
-  ContentHasher& operator=(ContentHasher&&) noexcept;
 
   void update(std::span<const std::byte> bytes);
   /// The hash of everything since the start or the last reset().

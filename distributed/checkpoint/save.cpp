@@ -60,7 +60,8 @@ class Save {
         final_name_(step_name(snapshot.step)),
         temporary_name_(temporary_name(snapshot.step, run_id)),
         what_("checkpoint " + final_name_ + " was not saved"),
-        plan_(plan_files(*snapshot.layout, options.bytes_per_file)) {
+        plan_(plan_files(*snapshot.layout, options.bytes_per_file)),
+        gatherer_(communicator, snapshot) {
     report_.folder = checkpoints_ / final_name_;
   }
 
@@ -172,9 +173,9 @@ class Save {
       if (file != nullptr) longest = std::max(longest, file->elements());
     }
     for (std::int64_t window = 0; window * kWindowElements < longest; ++window) {
-      const std::vector<float> data = gather_window(communicator_, snapshot_, files, window);
+      const std::span<const float> data = gatherer_.gather(files, window);
       if (!error.empty() || writer == nullptr) continue;
-      error = attempt([&] { writer->append(std::as_bytes(std::span(data))); });
+      error = attempt([&] { writer->append(std::as_bytes(data)); });
     }
     if (error.empty() && writer != nullptr) {
       error = attempt([&] {
@@ -273,6 +274,7 @@ class Save {
   std::string temporary_name_;
   std::string what_;
   std::vector<PlannedFile> plan_;
+  WindowGatherer gatherer_;
   SaveReport report_;
   std::optional<Directory> parent_;
   std::optional<Directory> folder_;
