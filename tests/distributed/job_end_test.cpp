@@ -18,11 +18,12 @@ struct Ending {
 };
 
 /// Plays a scenario of tests/distributed_mpi with three real ranks. A job that hangs is ended by
-/// mpirun, with exit code 110.
+/// mpirun, with exit code 110. Open MPI never frees all of its memory, which a leak check would
+/// turn into an exit code of its own.
 Ending play(const std::string& scenario) {
   const std::string command =
       "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-      "OMPI_MCA_btl_vader_single_copy_mechanism=none '" SBM_MPIEXEC
+      "OMPI_MCA_btl_vader_single_copy_mechanism=none LSAN_OPTIONS=detect_leaks=0 '" SBM_MPIEXEC
       "' --timeout 100 --oversubscribe --bind-to none -n 3 '" SBM_MPI_TESTS "' --scenario=" +
       scenario + " 2>&1";
   Ending ending;
