@@ -38,7 +38,11 @@ bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 
 # mpirun refuses root, and copies between address spaces that containers often forbid, unless told otherwise.
-if [ "$(id -u)" -eq 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+mpirun_line="mpirun --bind-to none -n $ranks"
+if [ "$(id -u)" -eq 0 ]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  mpirun_line="mpirun --allow-run-as-root --bind-to none -n $ranks"
+fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
 # Two ranks on any machine, also on one with a single core; cores are shared out by sbm itself.
 mpirun_sbm() { mpirun --oversubscribe --bind-to none -n "$ranks" "$sbm" "$@"; }
@@ -101,8 +105,8 @@ ${bold}Go on with${plain}
   $sbm checkpoint list $run
 
   # full attention, to compare
-  mpirun --bind-to none -n 2 $sbm train --config $config --run-dir runs/full --set model.attention.type=FULL
+  $mpirun_line $sbm train --config $config --run-dir runs/full --set model.attention.type=FULL
 
   # the published ListOps run, long on a CPU; stop it with Ctrl-C, start it again with the same line
-  mpirun --bind-to none -n 2 $sbm train --config configs/lra/listops.textproto
+  $mpirun_line $sbm train --config configs/lra/listops.textproto
 TEXT
