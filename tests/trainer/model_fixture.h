@@ -14,13 +14,15 @@
 // Small models and random inputs for the suites of this folder.
 namespace sbm::trainer::testing_support {
 
-/// Two layers in which no two sizes are equal, without dropout; `extra` is more text for Model.
-inline Model small_model(const std::string& extra = "") {
-  const std::string text = R"(model {
+/// Two layers in which no two sizes are equal, without dropout; `changes` is more text for Model.
+inline Model small_model(const std::string& changes = "") {
+  Model model = parse_config(R"(model {
       layers: 2 heads: 2 head_dim: 8 embedding_dim: 12 feed_forward_dim: 20 max_length: 48
-      dropout: 0 embedding_std: 1 head_hidden_dim: 10 attention { clusters: 5 })" +
-                           extra + "}";
-  return parse_config(text, "small model").model();
+      dropout: 0 embedding_std: 1 head_hidden_dim: 10 attention { clusters: 5 } })",
+                             "small model")
+                    .model();
+  model.MergeFrom(parse_config("model {" + changes + "}", "changes").model());
+  return model;
 }
 
 inline ModelShape class_shape() { return {11, 4, data::LabelKind::kClass}; }

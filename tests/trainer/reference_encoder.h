@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/reference/attention_matrix.h"
+#include "trainer/config.pb.h"
+#include "trainer/parameters.h"
+#include "trainer/report.h"
+
+// The encoder once more, in double, for one sample without padding, from formulas and plain loops:
+// the referee of trainer/encoder.h. Dropout is off.
+namespace sbm::trainer::testing_support {
+
+using kernels::reference::Matrix;
+
+/// All weights in double, by name.
+using Weights = std::map<std::string, std::vector<double>>;
+
+Weights copy_weights(const ModelParameters& parameters);
+
+/// Masks by [layer][head], each [tokens, tokens].
+using Masks = std::vector<std::vector<Matrix>>;
+
+Masks full_masks(const Model& model, std::int64_t tokens);
+Masks masks_of(const Model& model, const std::vector<MaskPicture>& pictures);
+
+struct ReferenceOutput {
+  std::vector<double> logits;  ///< [classes] or [tokens * classes]
+  /// P by [layer][head], [tokens, tokens]; SBM only.
+  std::vector<std::vector<Matrix>> probabilities;
+
+  /// Mean of P of a graph.
+  [[nodiscard]] double density(std::size_t layer, std::size_t head) const;
+};
+
+ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
+                                  const Weights& weights, const std::vector<std::int64_t>& tokens,
+                                  const Masks& masks);
+
+/// -log softmax(logits)[target].
+double reference_cross_entropy(const std::vector<double>& logits, std::size_t target);
+
+}  // namespace sbm::trainer::testing_support
