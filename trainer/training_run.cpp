@@ -1,5 +1,6 @@
 #include "trainer/training_run.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -102,6 +103,12 @@ void TrainingRun::restore(const std::filesystem::path& folder) {
                                   folder.string(), restored.data_fingerprint, train_.fingerprint(),
                                   config_.data().directory()));
   }
+  if (restored.sampler_version != kernels::kSamplerVersion) {
+    throw CheckpointError(fmt::format(
+        "{}: expected masks of sampler version {}, found version {}: the run would not go on as it "
+        "began",
+        folder.string(), kernels::kSamplerVersion, restored.sampler_version));
+  }
   state_ = trainer_state_from_json(restored.trainer_state);
   optimizer_.restore(state_.step, first_moment, second_moment);
   start_loader();
@@ -140,19 +147,22 @@ EvaluationRecord TrainingRun::evaluate_validation() {
   return record;
 }
 
-void TrainingRun::save(const std::string& run_id) {
-  checkpoint::save(communicator_, folder_.checkpoints(), run_id,
-                   {.step = state_.step,
-                    .layout = &parameters_.layout(),
-                    .weights = parameters_.weights(),
-                    .first_moment = optimizer_.first_moment(),
-                    .second_moment = optimizer_.second_moment(),
-                    .trainer_state = to_json(state_),
-                    .sampler_version = kernels::kSamplerVersion,
-                    .data_fingerprint = train_.fingerprint(),
-                    .configuration = lasting_configuration(config_)});
+std::string TrainingRun::save(const std::string& run_id) {
+  const checkpoint::SaveReport report =
+      checkpoint::save(communicator_, folder_.checkpoints(), run_id,
+                       {.step = state_.step,
+                        .layout = &parameters_.layout(),
+                        .weights = parameters_.weights(),
+                        .first_moment = optimizer_.first_moment(),
+                        .second_moment = optimizer_.second_moment(),
+                        .trainer_state = to_json(state_),
+                        .sampler_version = kernels::kSamplerVersion,
+                        .data_fingerprint = train_.fingerprint(),
+                        .configuration = lasting_configuration(config_)},
+                       {.threads = at::get_num_threads()});
   const std::array<std::int64_t, 1> best = {state_.best_step};
   checkpoint::retain(communicator_, folder_.checkpoints(), config_.checkpoint().keep_last(), best);
+  return report.notice;
 }
 
 double TrainingRun::epoch() const {

@@ -44,7 +44,8 @@ class TrainingRun {
   EvaluationRecord evaluate_validation();
 
   /// Collective. Commits a checkpoint of the current step and removes those beyond keep_last.
-  void save(const std::string& run_id);
+  /// Returns what the log should know: something was skipped or put aside; mostly empty.
+  std::string save(const std::string& run_id);
 
   [[nodiscard]] const TrainerState& state() const { return state_; }
   [[nodiscard]] double epoch() const;
