@@ -124,10 +124,12 @@ void Loop::save() {
   heartbeat("checkpoint");
   if (lock_ != nullptr) lock_->check();
   const auto begin = Clock::now();
-  run_.save(run_id_);
+  const std::string notice = run_.save(run_id_);
   saved_step_ = step;
-  const std::string text = fmt::format("checkpoint of step {} written in {:.2f} s", step,
-                                       std::chrono::duration<double>(Clock::now() - begin).count());
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const std::string text =
+      notice.empty() ? fmt::format("checkpoint of step {} written in {:.2f} s", step, seconds)
+                     : notice;
   request_.log(text);
   if (telemetry_ != nullptr) telemetry_->message(text);
 }
