@@ -50,6 +50,36 @@ TEST(SamplerQuantize, RelativeErrorOfP) {
   }
 }
 
+/// A cell in which the strong clusters of query and key do not meet has a larger relative error,
+/// but not larger than what both could give allows.
+TEST(SamplerQuantize, SharpMembershipsBoundTheAbsoluteError) {
+  for (const std::int64_t clusters : {1, 2, 4, 16}) {
+    for (const float mass : {0.5F, 0.002F}) {
+      Problem problem = mixed_problem(78, 1, 1, 60, 80, clusters, mass, 400.0F, 12.0F);
+      const auto k = static_cast<std::size_t>(clusters);
+      double strongest = 0.0;
+      for (std::size_t c = 0; c < k; ++c) {
+        float largest = 0.0F;
+        for (std::size_t a = 0; a < k; ++a) largest = std::max(largest, problem.block[a * k + c]);
+        strongest += double{largest};
+      }
+      const SampledGraph graph(problem.point(), 0, 0);
+      for (std::size_t i = 0; i < 60; ++i) {
+        const float* query = problem.query.data() + i * k;
+        const double weight = double{*std::max_element(query, query + k)} * strongest;
+        for (std::size_t j = 0; j < 80; ++j) {
+          const float* key = problem.key.data() + j * k;
+          const double most = weight * double{*std::max_element(key, key + k)};
+          const auto row = static_cast<std::int64_t>(i);
+          const auto column = static_cast<std::int64_t>(j);
+          EXPECT_NEAR(graph.quantized_probability(row, column), problem.probability(0, row, column),
+                      2e-4 * most);
+        }
+      }
+    }
+  }
+}
+
 TEST(SamplerQuantize, NearUniformBlocksLeaveNoBias) {
   Problem problem = mixed_problem(72, 1, 1, 40, 60, 128, 1.0F, 0.05F, 0.02F);
   EXPECT_LT(largest_error(problem, 0.0), 6e-5);
