@@ -130,9 +130,11 @@ LoadedIndex read_index(const std::filesystem::path& folder) {
   }
   const std::string bytes(file.bytes().begin(), file.bytes().end());
   IndexFile envelope;
-  // Written again, the envelope must give the same bytes: then the checksum covers all of them.
-  if (!envelope.ParseFromString(bytes) || serialise(envelope) != bytes ||
-      !envelope.unknown_fields().empty()) {
+  const bool parsed = envelope.ParseFromString(bytes);
+  // Written again without what is unknown, the envelope must give the same bytes: then the checksum
+  // covers all of them.
+  envelope.DiscardUnknownFields();
+  if (!parsed || serialise(envelope) != bytes) {
     throw DataError(path.string() + ": damaged or truncated, or not an index");
   }
   LoadedIndex loaded;

@@ -223,6 +223,11 @@ TEST(Index, AsManyLabelsAsTokens) {
 
 TEST(Index, ForeignFilesAreRefused) {
   const TemporaryFolder folder;
+  write_class_dataset(folder.path(), 5, 5);
+  auto longer = read_bytes(folder.path() / kIndexFile);
+  longer.insert(longer.end(), {0x18, 0x01});  // a field 3 that nobody knows
+  write_bytes(folder.path() / kIndexFile, longer);
+  EXPECT_THROW(read_index(folder.path()), DataError);
   for (const std::string& text :
        {std::string(), std::string("hello"), std::string(1000, '\0'), std::string(1000, '\x7f')}) {
     write_text(folder.path() / kIndexFile, text);
