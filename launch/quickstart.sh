@@ -88,8 +88,9 @@ for row in "${rows[@]}"; do printf '%s\n' "$row"; done
 cat <<TEXT
 
 $samples test samples; always answering the commonest class: $(percent "$majority").
-learned: the masks that the model samples. random: random masks of the same density. rank1: masks that keep
-only how visible each query and key is. full: every token attends to every other.
+learned: the masks that the model samples. random: every cell alike, as many as the layer would have sampled
+from what it is given (behind a randomised layer that is another number). rank1: only how visible each query
+and each key is. full: every token attends to every other.
 TEXT
 
 step "report"
