@@ -14,7 +14,9 @@ namespace sbm::trainer {
 ///   ONE_CYCLE_LINEAR PyTorch's OneCycleLR(max_lr = L, total_steps = T, pct_start = W / T,
 ///                    anneal_strategy = "linear"), whose step_num is update - 1: from L / 25 at
 ///                    update 1 to L at update W, then to L / 250000 at update T. (With W = 1 the
-///                    first update already has L, where PyTorch divides zero by zero.)
+///                    first update already has L, where PyTorch divides zero by zero.) PyTorch's
+///                    also swings Adam's beta1 between .95 and .85 unless told not to, as in the
+///                    published runs; here beta1 is constant.
 ///   WARMUP_CONSTANT  L update / W up to update W, then L.
 /// With W = 0 the warm-up is left out. Updates beyond T get the rate of update T.
 double learning_rate(const Training& training, std::int64_t update);

@@ -69,6 +69,40 @@ TEST(Encoder, GivesTheRefereesLogitsWithFullAttention) {
   expect_reference_logits(small_model(kFull), token_shape());
 }
 
+// Which feature is dropped is restated from kernels/cpu/dropout.h.
+TEST(Encoder, DropsWhereAndAsTheContractSays) {
+  const at::NoGradGuard no_gradients;
+  const Model model = small_model("dropout: 0.25 attention { type: FULL }");
+  ModelParameters parameters(model, class_shape(), 1);
+  scatter(parameters, 2);
+  const Encoder encoder(model, parameters);
+  const Samples samples({23}, 11, 3);
+  EncoderInput input = samples.input(0, 1, 32);
+  input.training = true;
+  input.step = 8;
+  const Dropout dropout = [&](Matrix& hidden, StreamId stream) {
+    stream.step = 8;
+    stream.sample = samples.ids[0];
+    const PhiloxKey key = stream_key(input.seed, stream);
+    for (std::int64_t token = 0; token < hidden.rows(); ++token) {
+      for (std::int64_t feature = 0; feature < hidden.columns(); ++feature) {
+        const PhiloxBlock block = philox4x32<7>(
+            {static_cast<std::uint32_t>(token), static_cast<std::uint32_t>(feature / 8), 0, 0},
+            key);
+        const std::uint32_t half =
+            block[static_cast<std::size_t>(feature / 2 % 4)] >> (feature % 2 * 16) & 0xFFFFU;
+        hidden(token, feature) *= half < 0.25 * 65536 ? 0.0 : 1.0 / 0.75;
+      }
+    }
+  };
+  const ReferenceOutput expected =
+      reference_encoder(model, class_shape(), copy_weights(parameters), samples.tokens[0],
+                        full_masks(model, 23), dropout);
+  EXPECT_LT(relative_difference(encoder.forward(input).logits[0].to(at::kDouble),
+                                at::tensor(expected.logits, at::kDouble)),
+            1e-5);
+}
+
 // Masks and dropout are equal to the bit; matrix products may round differently for another number
 // of rows, hence 1e-5.
 TEST(Encoder, GivesASampleTheSameLogitsWhateverItsNeighboursAndPadding) {

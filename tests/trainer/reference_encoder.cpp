@@ -14,7 +14,17 @@ using kernels::reference::transposed;
 
 class Reference {
  public:
-  Reference(const Model& model, const Weights& weights) : model_(model), weights_(weights) {}
+  Reference(const Model& model, const Weights& weights, const Dropout& dropout)
+      : model_(model), weights_(weights), dropout_(dropout) {}
+
+  void drop(Matrix& hidden, StreamPurpose purpose, std::size_t layer, std::uint32_t site) const {
+    if (!dropout_) return;
+    StreamId stream;
+    stream.purpose = purpose;
+    stream.layer = static_cast<std::uint32_t>(layer);
+    stream.site = site;
+    dropout_(hidden, stream);
+  }
 
   [[nodiscard]] Matrix linear(const Matrix& input, const std::string& name) const {
     const std::vector<double>& bias = weights_.at(name + ".bias");
@@ -119,12 +129,16 @@ class Reference {
     return linear(heads, name + ".output");
   }
 
-  [[nodiscard]] Matrix feed_forward(const Matrix& hidden, const std::string& name) const {
+  [[nodiscard]] Matrix feed_forward(const Matrix& hidden, const std::string& name,
+                                    std::size_t layer) const {
     Matrix inner = linear(hidden, name + ".hidden");
     for (double& value : inner.values()) {
       value *= 0.5 * (1.0 + std::erf(value / std::numbers::sqrt2));
     }
-    return linear(inner, name + ".output");
+    drop(inner, StreamPurpose::kResidualDropout, layer, 1);
+    Matrix output = linear(inner, name + ".output");
+    drop(output, StreamPurpose::kResidualDropout, layer, 2);
+    return output;
   }
 
   [[nodiscard]] Matrix head(const Matrix& hidden, data::LabelKind labels) const {
@@ -151,6 +165,7 @@ class Reference {
 
   const Model& model_;
   const Weights& weights_;
+  const Dropout& dropout_;
 };
 
 void add(Matrix& to, const Matrix& more) {
@@ -192,18 +207,21 @@ double ReferenceOutput::density(std::size_t layer, std::size_t head) const {
 
 ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
                                   const Weights& weights, const std::vector<std::int64_t>& tokens,
-                                  const Masks& masks) {
-  const Reference reference(model, weights);
+                                  const Masks& masks, const Dropout& dropout) {
+  const Reference reference(model, weights, dropout);
   ReferenceOutput result;
   Matrix hidden = reference.embed(tokens);
+  reference.drop(hidden, StreamPurpose::kEmbeddingDropout, 0, 0);
   for (std::size_t layer = 0; layer < masks.size(); ++layer) {
     const std::string name = "encoder.layers." + std::to_string(layer);
     result.probabilities.emplace_back();
-    add(hidden,
+    Matrix attention =
         reference.attention(reference.norm(hidden, name + ".attention_norm"), name + ".attention",
-                            masks[layer], result.probabilities.back()));
+                            masks[layer], result.probabilities.back());
+    reference.drop(attention, StreamPurpose::kResidualDropout, layer, 0);
+    add(hidden, attention);
     add(hidden, reference.feed_forward(reference.norm(hidden, name + ".feed_forward_norm"),
-                                       name + ".feed_forward"));
+                                       name + ".feed_forward", layer));
   }
   result.logits =
       reference.head(reference.norm(hidden, "encoder.final_norm"), shape.labels).values();

@@ -1,17 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/random_stream.h"
 #include "kernels/reference/attention_matrix.h"
 #include "trainer/config.pb.h"
 #include "trainer/parameters.h"
 #include "trainer/report.h"
 
 // The encoder once more, in double, for one sample without padding, from formulas and plain loops:
-// the referee of trainer/encoder.h. Dropout is off.
+// the referee of trainer/encoder.h. No attention dropout.
 namespace sbm::trainer::testing_support {
 
 using kernels::reference::Matrix;
@@ -36,9 +38,13 @@ struct ReferenceOutput {
   [[nodiscard]] double density(std::size_t layer, std::size_t head) const;
 };
 
+/// What dropout does to the activations [tokens, features] of a stream; see random_keys.h.
+using Dropout = std::function<void(Matrix& hidden, const StreamId& stream)>;
+
+/// `dropout` may be empty: evaluation.
 ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
                                   const Weights& weights, const std::vector<std::int64_t>& tokens,
-                                  const Masks& masks);
+                                  const Masks& masks, const Dropout& dropout = {});
 
 /// -log softmax(logits)[target].
 double reference_cross_entropy(const std::vector<double>& logits, std::size_t target);
