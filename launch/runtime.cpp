@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +17,8 @@ namespace {
 
 // A collective that misses its deadline reports better than the watchdog can: let it go first.
 constexpr std::chrono::seconds kWatchdogGrace{10};
+// For data generation and the checks of a resume, which take as long as disks and sizes ask for.
+constexpr std::chrono::hours kStartUpTimeout{2};
 
 int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
   const std::vector<std::string> hosts =
@@ -30,31 +31,37 @@ int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
 
 }  // namespace
 
-Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings) {
-  const std::chrono::seconds timeout{settings.timeout_seconds()};
-  communicator.set_timeout(timeout);
-  threads_ = threads_of_a_rank(communicator, settings.threads());
+Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings)
+    : communicator_(communicator), timeout_(settings.timeout_seconds()) {
+  communicator_.set_timeout(std::max<std::chrono::seconds>(timeout_, kStartUpTimeout));
+  threads_ = threads_of_a_rank(communicator_, settings.threads());
   at::set_num_threads(threads_);
-  const std::string who = fmt::format("rank {} on {}", communicator.rank(), communicator.host());
-  watchdog_ = std::make_unique<distributed::Watchdog>(
-      timeout, kWatchdogGrace, [who](const distributed::Watchdog::Silence& silence) {
-        // Nothing but write and _exit: the rest of the process may hold any lock.
-        const std::string text = fmt::format(
-            "sbm: {}: no progress for {:.0f} s at step {} in {}; ending this rank "
-            "(runtime.timeout_seconds)\n",
-            who, static_cast<double>(silence.time.count()) / 1000.0, silence.step,
-            silence.operation);
-        [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-        ::_exit(kPeerFailure);
-      });
 }
 
 Runtime::~Runtime() = default;
 
+void Runtime::beat(std::int64_t step, const char* operation) {
+  if (!watchdog_) {
+    communicator_.set_timeout(timeout_);
+    const std::string who =
+        fmt::format("rank {} on {}", communicator_.rank(), communicator_.host());
+    watchdog_ = std::make_unique<distributed::Watchdog>(
+        timeout_, kWatchdogGrace, [who](const distributed::Watchdog::Silence& silence) {
+          // Nothing but write and _exit: the rest of the process may hold any lock.
+          const std::string text = fmt::format(
+              "sbm: {}: no progress for {:.0f} s at step {} in {}; ending this rank "
+              "(runtime.timeout_seconds)\n",
+              who, static_cast<double>(silence.time.count()) / 1000.0, silence.step,
+              silence.operation);
+          [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+          ::_exit(kPeerFailure);
+        });
+  }
+  watchdog_->beat(step, operation);
+}
+
 std::function<void(std::int64_t, const char*)> Runtime::heartbeat() {
-  return [watchdog = watchdog_.get()](std::int64_t step, const char* operation) {
-    watchdog->beat(step, operation);
-  };
+  return [this](std::int64_t step, const char* operation) { beat(step, operation); };
 }
 
 }  // namespace sbm::launch

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,7 +12,9 @@
 namespace sbm::launch {
 
 /// What a command that computes sets up on each rank: compute threads, deadlines of collectives,
-/// and the watchdog that ends a rank which hangs (exit code 6).
+/// and the watchdog that ends a rank which hangs (exit code 6). Two deadlines: until the first
+/// heartbeat rank 0 may generate data or check old checkpoints while the others wait, so a long one
+/// holds; from then on runtime.timeout_seconds.
 class Runtime {
  public:
   /// Collective: a rank's share of the processors depends on how many ranks its host has.
@@ -20,11 +23,16 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  /// Tells the watchdog that this rank is alive, and what it is about to do.
+  /// Tells the watchdog that this rank is alive, and what it is about to do. The first call ends
+  /// the start-up. The object outlives the function.
   [[nodiscard]] std::function<void(std::int64_t step, const char* operation)> heartbeat();
   [[nodiscard]] int threads() const { return threads_; }
 
  private:
+  void beat(std::int64_t step, const char* operation);
+
+  distributed::Communicator& communicator_;
+  std::chrono::seconds timeout_;
   int threads_ = 1;
   std::unique_ptr<distributed::Watchdog> watchdog_;
 };
