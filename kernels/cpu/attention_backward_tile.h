@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "kernels/cpu/attention_call.h"
-#include "kernels/cpu/attention_scratch.h"
 #include "kernels/cpu/attention_tiles.h"
+#include "kernels/cpu/scratch.h"
 
 // The arithmetic of the backward, one tile at a time, on the widest vectors of this processor.
 namespace sbm::kernels::cpu {

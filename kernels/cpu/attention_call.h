@@ -10,7 +10,7 @@
 #include "base/checked.h"
 #include "kernels/attention_dropout.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/scratch.h"
 
 // What the SIMD code of the edge-list attention is called with: one head, its rows padded.
 namespace sbm::kernels::cpu {

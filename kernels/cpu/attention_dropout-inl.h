@@ -12,7 +12,7 @@
 #include "hwy/highway.h"
 #include "kernels/attention_dropout.h"
 #include "kernels/cpu/attention_edges-inl.h"
-#include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/edge_list.h"
 
 // The backward cuts a head into tiles, row blocks x key blocks, so that the rows of both sides and

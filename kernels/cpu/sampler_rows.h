@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/philox.h"
-#include "kernels/cpu/attention_scratch.h"
+#include "kernels/cpu/scratch.h"
 #include "kernels/sampling.h"
 
 // The SIMD half of the CPU sampler: everything that touches every cell. Plain arrays in and out, so

@@ -11,7 +11,8 @@
 
 #include "hwy/aligned_allocator.h"
 
-// Memory that the edge-list attention works in: taken once a call and thread, reused by its heads.
+// Memory that the sampler and the edge-list attention work in: taken once a call and thread, reused
+// by its heads.
 namespace sbm::kernels::cpu {
 
 /// Buffers are as long as whole vectors of the widest instruction set, so the vector that covers
