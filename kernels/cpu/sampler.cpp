@@ -104,6 +104,11 @@ class SamplingCall {
     graph.valid_cells = 0;
     const bool gated = std::any_of(rows.begin(), rows.end(),
                                    [](const DrawnRows& piece) { return piece.closed_gates > 0; });
+    std::size_t edges = 0;
+    for (const DrawnRows& piece : rows) edges += piece.list->columns.size();
+    graph.row_offsets.reserve(static_cast<std::size_t>(params_.queries) + 1);
+    graph.columns.reserve(edges);
+    if (gated) graph.gates.reserve(edges);
     for (const DrawnRows& piece : rows) {
       EdgeList& list = *piece.list;
       const std::int64_t begin = std::ssize(graph.columns);
@@ -135,6 +140,7 @@ class SamplingCall {
 
 Status sample_edges(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs) {
   if (Status status = check_sampling(params, graphs.size()); !status.ok()) return status;
+  if (graphs.empty()) return {};
   if (Status status = check_block_matrix(params); !status.ok()) return status;
   apply_target_override();
   try {

@@ -164,7 +164,9 @@ void GraphSampler::append_every_cell(std::int64_t row, int member, SamplerScratc
       std::any_of(saturated, saturated + blocks, [](std::uint64_t word) { return word != 0; });
   if (poisson || any_saturated || !list.gates.empty()) {
     open_gates(list, rows.first_row);
-    const std::uint32_t* thresholds = scratch.thresholds.data() + member * blocks * kBlockKeys;
+    // Only POISSON keeps thresholds.
+    const std::uint32_t* thresholds =
+        poisson ? scratch.thresholds.data() + member * blocks * kBlockKeys : nullptr;
     for (std::int64_t edge = 0; edge < count; ++edge) {
       const std::int64_t key = columns[edge];
       const std::int64_t block = key / kBlockKeys;
@@ -237,6 +239,8 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
   rows.first_row = first;
   rows.closed_gates = 0;
 
+  // Without keys there is nothing to draw, and no least exponent to choose a kernel by.
+  const bool has_keys = sums_->valid_keys > 0;
   for (std::int64_t begin = first; begin < last; begin += kGroupRows) {
     const int count = static_cast<int>(std::min<std::int64_t>(kGroupRows, last - begin));
     if (!weigh_rows(begin, count, scratch)) return false;
@@ -244,10 +248,10 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
     for (int i = 0; i < count; ++i) {
       plans[i] = plan_row(weight_row(i, scratch), *sums_, params_->law, exploration_);
     }
-    draw_every_cell(begin, count, plans, scratch);
+    if (has_keys) draw_every_cell(begin, count, plans, scratch);
     for (int i = 0; i < count; ++i) {
       const std::int64_t row = begin + i;
-      if (query_valid(row)) {
+      if (has_keys && query_valid(row)) {
         list.valid_cells += sums_->valid_keys;
         if (plans[i].linear) {
           append_linear(row, i, plans[i], scratch, rows);

@@ -93,6 +93,8 @@ TEST(SamplerCall, NothingToDraw) {
   Problem no_graphs(0, 2, 3, 3, 2);
   SerialExecutor serial;
   EXPECT_TRUE(cpu::sample_edges(no_graphs.point(), serial, {}).ok());
+  no_graphs.params.block_matrix = nullptr;
+  EXPECT_EQ(refusal(no_graphs.params, 0), "");
 
   Problem padded = mixed_problem(4, 1, 1, 3, 70, 2, 1.0F);
   padded.key_valid.assign(70, 0);
