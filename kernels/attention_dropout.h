@@ -14,7 +14,8 @@
 // depend on the padding, the batch or the other edges.
 namespace sbm::kernels {
 
-/// p in units of 1/65536, rounded to nearest. A dropout of 65536 or more would keep nothing.
+/// p in units of 1/65536, rounded to nearest, halves up; dropout of features (cpu/dropout.h) rounds
+/// alike. A dropout of 65536 or more would keep nothing.
 [[nodiscard]] inline std::uint32_t attention_dropout_threshold(double probability) {
   return static_cast<std::uint32_t>(std::lround(probability * 65536.0));
 }

@@ -75,7 +75,8 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
     Vector grad_score = hn::Mul(weight, gain);
     Vector weighted_gain = grad_score;
     if (head.dropout_threshold > 0) {
-      // A dropped edge still moves the scores, through the row's sum; its estimate is 0.
+      // A dropped edge still moves the scores, through the row's sum. Its weighted gain is 0; under
+      // REFERENCE its estimate is then the clipped gradient of the density.
       const Vector factor = hn::Load(kFloats, scratch.factors() + begin);
       grad_score = hn::Mul(weight, hn::MulSub(factor, value_gain, output_gain));
       weight = hn::Mul(weight, factor);

@@ -79,17 +79,20 @@ void check_graph(const EdgeList& graph, const AttentionShape& shape, const std::
                  "a row that ends before it starts");
   if (!checker.ok()) return;
   for (std::size_t i = 0; i < rows; ++i) {
-    const std::int64_t begin = graph.row_offsets[i];
-    const std::int64_t end = graph.row_offsets[i + 1];
-    if (begin == end) continue;
-    const std::int64_t first = graph.columns[static_cast<std::size_t>(begin)];
-    const std::int64_t last = graph.columns[static_cast<std::size_t>(end - 1)];
-    if (first >= 0 && first <= last && last < shape.keys) continue;
-    checker.expect(
-        false, (name + ".columns").c_str(),
-        "ascending keys below " + std::to_string(shape.keys) + " in row " + std::to_string(i),
-        std::to_string(first) + " to " + std::to_string(last));
-    return;
+    std::int64_t before = -1;
+    for (std::int64_t edge = graph.row_offsets[i]; edge < graph.row_offsets[i + 1]; ++edge) {
+      const std::int64_t column = graph.columns[static_cast<std::size_t>(edge)];
+      if (column > before && column < shape.keys) {
+        before = column;
+        continue;
+      }
+      const std::string after = before < 0 ? "" : " after " + std::to_string(before);
+      checker.expect(
+          false, (name + ".columns").c_str(),
+          "ascending keys below " + std::to_string(shape.keys) + " in row " + std::to_string(i),
+          std::to_string(column) + after);
+      return;
+    }
   }
 }
 

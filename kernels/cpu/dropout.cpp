@@ -1,7 +1,6 @@
 #include "kernels/cpu/dropout.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "base/checked.h"
+#include "kernels/attention_dropout.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dropout.cpp"
@@ -143,8 +143,9 @@ Status keyed_dropout(std::span<const float> input, std::span<float> output, std:
   if (features < 0 || features > kMaxFeatures) {
     return Status::invalid("features: expected 0 to 2^32, found " + std::to_string(features));
   }
-  const double scaled = std::nearbyint(probability * 65536.0);
-  if (!(probability >= 0.0 && scaled < 65536.0)) {
+  const bool fits =
+      probability >= 0.0 && probability < 1.0 && attention_dropout_threshold(probability) < 65536;
+  if (!fits) {
     return Status::invalid(
         "probability: expected at least 0 and, in steps of 1/65536, below 1, "
         "found " +
@@ -163,8 +164,8 @@ Status keyed_dropout(std::span<const float> input, std::span<float> output, std:
   }
   if (*elements == 0) return {};
 
-  const auto threshold = static_cast<std::int32_t>(scaled);
-  const auto scale = static_cast<float>(65536.0 / (65536.0 - scaled));
+  const std::uint32_t threshold = attention_dropout_threshold(probability);
+  const auto scale = static_cast<float>(attention_dropout_scale(threshold));
   // A piece is large enough to pay for handing it out.
   constexpr std::int64_t kElementsPerPiece = 16384;
   const std::int64_t piece_tokens = std::max<std::int64_t>(1, kElementsPerPiece / features);
@@ -175,7 +176,7 @@ Status keyed_dropout(std::span<const float> input, std::span<float> output, std:
     const std::int64_t offset = sample * tokens * features;
     HWY_DYNAMIC_DISPATCH(drop_tokens)
     (input.data() + offset, output.data() + offset, first, std::min(tokens, first + piece_tokens),
-     features, keys[static_cast<std::size_t>(sample)], threshold, scale);
+     features, keys[static_cast<std::size_t>(sample)], static_cast<std::int32_t>(threshold), scale);
   });
   return {};
 }

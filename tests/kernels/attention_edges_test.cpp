@@ -251,6 +251,16 @@ TEST_F(EdgeAttentionErrors, Graphs) {
   problem_.graphs = intact;
   problem_.graphs[0].columns.back() = 7;
   expect_refusal(problem_.forward(outputs_), "graphs[0].columns");
+  // Neither the first nor the last edge of the row is out of place.
+  problem_.graphs[0].row_offsets = {0, 4, 4, 4, 4, 4, 4};
+  problem_.graphs[0].gates.clear();
+  problem_.graphs[0].columns = {0, 2, 1, 4};
+  expect_refusal(problem_.forward(outputs_),
+                 "graphs[0].columns: expected ascending keys below 7 in row 0, found 1 after 2");
+  problem_.graphs[0].columns = {0, 2, 2, 4};
+  expect_refusal(problem_.forward(outputs_), "found 2 after 2");
+  problem_.graphs[0].columns = {0, 9, 3, 4};
+  expect_refusal(problem_.forward(outputs_), "found 9 after 0");
   problem_.graphs = intact;
   problem_.graphs[0].row_offsets[1] = -1;
   expect_refusal(problem_.backward(outputs_), "graphs[0].row_offsets");
