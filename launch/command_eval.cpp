@@ -75,6 +75,7 @@ int run_eval(Session& session, const Options& options) {
   settings.set_threads(options.threads);
   Runtime runtime(communicator, settings);
   request.heartbeat = runtime.heartbeat();
+  request.message = [](const std::string& text) { std::cerr << text << "\n"; };
   const trainer::CheckpointEvaluation evaluation =
       trainer::evaluate_checkpoint(communicator, request);
   if (communicator.rank() != 0) return kDone;

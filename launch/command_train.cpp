@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "launch/command.h"
 #include "launch/rank_log.h"
+#include "launch/rank_table.h"
 #include "launch/runtime.h"
+#include "trainer/checkpoint_evaluation.h"
 #include "trainer/config.h"
 #include "trainer/train.h"
 
@@ -36,8 +39,12 @@ trainer::TrainRequest make_request(const Options& options) {
   } else if (options.resume == "none") {
     request.resume = trainer::Resume::kNone;
   } else {
+    if (!std::filesystem::exists(options.resume)) {
+      throw ConfigError("--resume: expected auto, none or a checkpoint's folder, found \"" +
+                        options.resume + "\", which does not exist");
+    }
     request.resume = trainer::Resume::kPath;
-    request.resume_path = options.resume;
+    request.resume_path = trainer::find_checkpoint(options.resume);
   }
   if (options.progress == "live") request.progress = trainer::ProgressMode::kLive;
   if (options.progress == "plain") request.progress = trainer::ProgressMode::kPlain;
@@ -51,6 +58,10 @@ int run_train(Session& session, const Options& options) {
   Runtime runtime(communicator, request.config.runtime());
   request.heartbeat = runtime.heartbeat();
   request.log = make_rank_log(request.run_directory, communicator);
+  const std::string table = rank_table(communicator, runtime.threads());
+  if (communicator.rank() == 0 && request.progress != trainer::ProgressMode::kNone) {
+    std::cerr << table << "\n";
+  }
   if (options.dry_run) {
     const std::string description = trainer::dry_run(communicator, request);
     if (communicator.rank() == 0) std::cout << description;

@@ -7,12 +7,12 @@
 #   --build-only   install and build, and stop there
 #
 # Run it again and it goes on where it stopped; a finished run is only evaluated again. The run folder is
-# runs/listops-short: remove it to train anew.
+# runs/quickstart: remove it to train anew.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-config=configs/quickstart/listops-short.textproto
-run=runs/listops-short
+config=configs/quickstart.textproto
+run=runs/quickstart
 sbm=build/release/sbm
 ranks=2
 build_space=1500   # MB of build/release with the program alone, measured and rounded up

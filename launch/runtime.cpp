@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "launch/exit_code.h"
+#include "launch/rank_table.h"
 
 namespace sbm::launch {
 namespace {
@@ -25,8 +26,10 @@ int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
       distributed::all_gather_strings(communicator, communicator.host());
   if (configured > 0) return configured;
   const auto ranks_here = std::count(hosts.begin(), hosts.end(), communicator.host());
-  const auto processors = std::max(1U, std::thread::hardware_concurrency());
-  return static_cast<int>(std::max<std::int64_t>(1, processors / ranks_here));
+  // A launcher that binds gives each rank its own processors; one that does not lets all share all.
+  const int usable = usable_processors();
+  const bool bound = usable < static_cast<int>(std::thread::hardware_concurrency());
+  return static_cast<int>(std::max<std::int64_t>(1, bound ? usable : usable / ranks_here));
 }
 
 }  // namespace

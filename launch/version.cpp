@@ -18,4 +18,8 @@ std::string version_text() {
       kernels::kSamplerVersion);
 }
 
+std::string short_version_text() {
+  return fmt::format("sbm {} ({}), LibTorch {}", SBM_VERSION, SBM_COMMIT, TORCH_VERSION);
+}
+
 }  // namespace sbm::launch

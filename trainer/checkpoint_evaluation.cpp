@@ -1,15 +1,18 @@
 #include "trainer/checkpoint_evaluation.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "data/dataset.h"
 #include "distributed/checkpoint/checkpoint.h"
+#include "kernels/sampling.h"
 #include "trainer/config.h"
 #include "trainer/encoder.h"
 #include "trainer/evaluation.h"
 #include "trainer/parameters.h"
+#include "trainer/run_folder.h"
 #include "trainer/task_data.h"
 #include "trainer/trainer_state.h"
 
@@ -38,7 +41,8 @@ double majority_share(const data::Dataset& dataset) {
 
 }  // namespace
 
-std::filesystem::path find_checkpoint(const std::filesystem::path& named) {
+std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
+  const std::filesystem::path named = plain_path(path);
   if (!std::filesystem::is_directory(named)) {
     throw CheckpointError(named.string() + ": expected a run folder or a checkpoint, found " +
                           (std::filesystem::exists(named) ? "a file" : "nothing"));
@@ -51,10 +55,18 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& named) {
     return named;
   }
   if (is_run) {
-    const TrainerState state =
-        trainer_state_from_json(checkpoint::inspect(found.front().folder).trainer_state);
-    for (const checkpoint::Found& candidate : found) {
-      if (candidate.step == state.best_step) return candidate.folder;
+    // The newest sound checkpoint knows which one was the best.
+    for (const checkpoint::Found& newest : found) {
+      try {
+        const TrainerState state =
+            trainer_state_from_json(checkpoint::inspect(newest.folder).trainer_state);
+        for (const checkpoint::Found& candidate : found) {
+          if (candidate.step == state.best_step) return candidate.folder;
+        }
+        return newest.folder;
+      } catch (const CheckpointError&) {
+        continue;
+      }
     }
   }
   return found.front().folder;
@@ -65,6 +77,13 @@ Config checkpoint_configuration(const std::filesystem::path& folder) {
                       (folder / "MANIFEST.json").string());
 }
 
+void require_sampler_version(const std::filesystem::path& folder, std::int32_t version) {
+  if (version == kernels::kSamplerVersion) return;
+  throw CheckpointError(folder.string() + ": expected masks of sampler version " +
+                        std::to_string(kernels::kSamplerVersion) + ", found version " +
+                        std::to_string(version));
+}
+
 CheckpointEvaluation evaluate_checkpoint(distributed::Communicator& communicator,
                                          const CheckpointEvaluationRequest& request) {
   Config config = checkpoint_configuration(request.checkpoint);
@@ -72,8 +91,12 @@ CheckpointEvaluation evaluate_checkpoint(distributed::Communicator& communicator
     config.mutable_data()->set_directory(request.data_folder.string());
   }
   const std::filesystem::path data_folder =
-      prepare_data(communicator, config, request.generated_data_root, [](const std::string&) {});
+      prepare_data(communicator, config, request.generated_data_root, request.message);
   const data::Dataset dataset = data::Dataset::open(data_folder, request.split);
+  if (dataset.task() != config.task().name()) {
+    throw DataError(data_folder.string() + ": expected data of task " + config.task().name() +
+                    ", found " + dataset.task());
+  }
   ModelParameters parameters(config.model(),
                              {.vocabulary = dataset.vocabulary_size(),
                               .classes = static_cast<std::int64_t>(dataset.label_names().size()),
@@ -81,6 +104,13 @@ CheckpointEvaluation evaluate_checkpoint(distributed::Communicator& communicator
                              config.training().seed());
   const checkpoint::Restored restored = checkpoint::load(
       communicator, request.checkpoint, parameters.layout(), parameters.weights(), {}, {});
+  require_sampler_version(request.checkpoint, restored.sampler_version);
+  if (request.data_folder.empty() && restored.data_fingerprint != dataset.fingerprint()) {
+    throw DataError(data_folder.string() +
+                    ": expected the data that the run was trained on, fingerprint " +
+                    restored.data_fingerprint + ", found " + dataset.fingerprint() +
+                    "; name other data with --data");
+  }
   const Encoder encoder(config.model(), parameters);
 
   EvaluationOptions options{.micro_batch = config.training().micro_batch_size(),

@@ -21,7 +21,8 @@ struct CheckpointEvaluationRequest {
   MaskControl mask = MaskControl::kLearned;
   /// Folder of the data set; empty: the one the run used.
   std::filesystem::path data_folder;
-  std::filesystem::path generated_data_root;  ///< where the run's generated data lie
+  std::filesystem::path generated_data_root;        ///< where the run's generated data lie
+  std::function<void(const std::string&)> message;  ///< told on rank 0 what takes time
   std::function<void(std::int64_t step, const char* operation)> heartbeat;
 };
 
@@ -36,10 +37,13 @@ struct CheckpointEvaluation {
 /// The checkpoint that a person means by a run folder (its best one, else its newest), a
 /// checkpoints folder (the newest) or a checkpoint's own folder. Throws CheckpointError when there
 /// is none.
-std::filesystem::path find_checkpoint(const std::filesystem::path& named);
+std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 
 /// The configuration inside a checkpoint. Throws CheckpointError or ConfigError.
 Config checkpoint_configuration(const std::filesystem::path& checkpoint);
+
+/// Throws CheckpointError unless this program draws the masks that the checkpoint was trained with.
+void require_sampler_version(const std::filesystem::path& checkpoint, std::int32_t version);
 
 /// Collective. Loads the model and evaluates it on every sample of the split.
 CheckpointEvaluation evaluate_checkpoint(distributed::Communicator& communicator,

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 #include "base/error.h"
@@ -24,6 +23,19 @@ std::vector<std::string> split_lines(const std::string& text) {
   return lines;
 }
 
+/// What stands between quotation marks in `message`.
+std::vector<std::string> quoted_parts(const std::string& message) {
+  std::vector<std::string> parts;
+  std::size_t begin = message.find('"');
+  while (begin != std::string::npos) {
+    const std::size_t end = message.find('"', begin + 1);
+    if (end == std::string::npos) break;
+    parts.push_back(message.substr(begin + 1, end - begin - 1));
+    begin = message.find('"', end + 1);
+  }
+  return parts;
+}
+
 /// Collects what the parser says about `text` in this project's words, each with its place.
 class ProblemCollector : public google::protobuf::io::ErrorCollector {
  public:
@@ -31,21 +43,17 @@ class ProblemCollector : public google::protobuf::io::ErrorCollector {
 
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
-    static const std::regex kUnknownField(
-        R"re(Message type "([^"]*)" has no field named "([^"]*)".*)re");
-    static const std::regex kUnknownValue(
-        R"re(Unknown enumeration value of "([^"]*)" for field "([^"]*)".*)re");
-    std::smatch match;
-    if (std::regex_match(message, match, kUnknownField)) {
-      const std::string name = match[2].str();
-      const std::vector<std::string> names = field_names(match[1].str());
-      problems_.push_back(place_of(name, line, column) + message_path(match[1].str()) + name +
+    const std::vector<std::string> quoted = quoted_parts(message);
+    if (message.find(" has no field named ") != std::string::npos && quoted.size() == 2) {
+      const std::string& name = quoted[1];
+      const std::vector<std::string> names = field_names(quoted[0]);
+      problems_.push_back(place_of(name, line, column) + message_path(quoted[0]) + name +
                           ": no such field; expected one of " + list_names(names) +
                           suggestion(name, names));
-    } else if (std::regex_match(message, match, kUnknownValue)) {
-      const std::string value = match[1].str();
-      const std::vector<std::string> names = enum_values(match[2].str());
-      problems_.push_back(place_of(value, line, column) + match[2].str() + ": expected " +
+    } else if (message.starts_with("Unknown enumeration value of ") && quoted.size() == 2) {
+      const std::string& value = quoted[0];
+      const std::vector<std::string> names = enum_values(quoted[1]);
+      problems_.push_back(place_of(value, line, column) + quoted[1] + ": expected " +
                           list_names(names) + ", found \"" + value + "\"" +
                           suggestion(value, names));
     } else {
@@ -109,6 +117,7 @@ std::string read_file(const std::filesystem::path& file) {
   return text;
 }
 
+// lasting_text() leaves out the same fields.
 bool may_change_on_resume(const std::string& path) {
   return path.starts_with("runtime.") || path.starts_with("checkpoint.") ||
          path == "training.stop_at_step" || path == "training.evaluate_every" ||
@@ -128,6 +137,16 @@ Config parse_config(const std::string& text, const std::string& source) {
   if (!parsed && problems.empty()) problems.emplace_back("not protobuf text");
   throw_problems(problems, source);
   return config;
+}
+
+std::string lasting_text(const Config& config) {
+  Config lasting = config;
+  lasting.clear_runtime();
+  lasting.clear_checkpoint();
+  lasting.mutable_training()->clear_stop_at_step();
+  lasting.mutable_training()->clear_evaluate_every();
+  lasting.mutable_training()->clear_log_every();
+  return resolved_text(lasting);
 }
 
 std::vector<std::string> apply_overrides(Config& config, std::span<const std::string> overrides) {

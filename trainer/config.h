@@ -36,6 +36,10 @@ Config load_config(const std::filesystem::path& file, std::span<const std::strin
 /// keeps. Equal configurations give equal bytes; parse_config reads it back.
 std::string resolved_text(const Config& config);
 
+/// The resolved text without what a resumed run may change: the part of a configuration that a
+/// checkpoint keeps, so that its bytes do not depend on the rest.
+std::string lasting_text(const Config& config);
+
 /// A field that a resumed run asks to be different from the run it goes on with.
 struct ConfigDifference {
   std::string path;

@@ -4,8 +4,9 @@
 #include <string>
 #include <system_error>
 
-#include "base/error.h"
+#include "distributed/checkpoint/checkpoint.h"
 #include "trainer/run_folder.h"
+#include "trainer/run_start.h"
 #include "trainer/task_data.h"
 #include "trainer/train.h"
 #include "trainer/training_run.h"
@@ -19,7 +20,7 @@ class TrialFolder {
  public:
   TrialFolder(distributed::Communicator& communicator, const std::filesystem::path& run_directory)
       : owner_(communicator.rank() == 0),
-        path_(std::filesystem::absolute(run_directory).lexically_normal().string() + ".dry-run-" +
+        path_(plain_path(std::filesystem::absolute(run_directory)).string() + ".dry-run-" +
               make_run_id(communicator)) {}
   ~TrialFolder() {
     std::error_code ignored;
@@ -37,6 +38,12 @@ class TrialFolder {
 }  // namespace
 
 std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request) {
+  require_equal_configurations(communicator, request.config);
+  const auto present =
+      distributed::checkpoint::list(RunFolder(request.run_directory).checkpoints());
+  if (request.resume == Resume::kAuto && !present.empty()) {
+    require_same_run(present.front().folder, request.config);
+  }
   const TrialFolder trial(communicator, request.run_directory);
   const RunFolder folder(trial.path() / "run");
   folder.create(communicator);

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <system_error>
 
 #include "base/error.h"
 #include "trainer/event.pb.h"
@@ -45,6 +46,15 @@ double wall_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+bool has_event_files(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename().string().starts_with("events.out.tfevents.")) return true;
+  }
+  return false;
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown-host";
@@ -61,6 +71,10 @@ std::uint32_t crc32c(const std::string& bytes) {
 }
 
 EventFile::EventFile(const std::filesystem::path& folder, std::int64_t resume_step)
+    : EventFile(folder, resume_step, has_event_files(folder)) {}
+
+EventFile::EventFile(const std::filesystem::path& folder, std::int64_t resume_step,
+                     bool has_earlier_files)
     : path_(folder / fmt::format("events.out.tfevents.{}.{}.{}",
                                  static_cast<std::int64_t>(wall_time()), host_name(), ::getpid())),
       out_(path_, std::ios::binary | std::ios::app) {
@@ -69,7 +83,7 @@ EventFile::EventFile(const std::filesystem::path& folder, std::int64_t resume_st
   version.set_wall_time(wall_time());
   version.set_file_version("brain.Event:2");
   write(version.SerializeAsString());
-  if (resume_step > 0) {
+  if (has_earlier_files) {
     tensorboard::Event start;
     start.set_wall_time(wall_time());
     start.set_step(resume_step + 1);

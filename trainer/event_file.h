@@ -21,6 +21,7 @@ class EventFile {
   void scalars(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
 
  private:
+  EventFile(const std::filesystem::path& folder, std::int64_t resume_step, bool has_earlier_files);
   void write(const std::string& data);
 
   std::filesystem::path path_;

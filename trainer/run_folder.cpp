@@ -29,6 +29,12 @@ void replace_file(const std::filesystem::path& path, const std::string& text) {
 
 }  // namespace
 
+std::filesystem::path plain_path(const std::filesystem::path& path) {
+  const std::filesystem::path normal = path.lexically_normal();
+  if (normal.empty() || normal == ".") return std::filesystem::current_path();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
 void RunFolder::create(distributed::Communicator& communicator) const {
   std::string problem;
   if (communicator.rank() == 0) {

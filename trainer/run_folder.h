@@ -7,11 +7,14 @@
 
 namespace sbm::trainer {
 
+/// The same place without "." and ".." and a slash at the end, so that parent_path() is its parent.
+std::filesystem::path plain_path(const std::filesystem::path& path);
+
 /// The folder of one run: config.textproto, metrics.jsonl, event files, logs/, checkpoints/,
 /// masks.json, STATUS.json and report.html.
 class RunFolder {
  public:
-  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit RunFolder(const std::filesystem::path& path) : path_(plain_path(path)) {}
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] std::filesystem::path configuration() const { return path_ / "config.textproto"; }

@@ -5,11 +5,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "trainer/run_folder.h"
 
 namespace sbm::trainer {
 
 std::filesystem::path generated_data_root(const std::filesystem::path& run_directory) {
-  return std::filesystem::absolute(run_directory).lexically_normal().parent_path() / "datasets";
+  return plain_path(std::filesystem::absolute(run_directory)).parent_path() / "datasets";
 }
 
 data::BuildRequest build_request(const Config& config) {
@@ -47,13 +48,16 @@ std::filesystem::path prepare_data(distributed::Communicator& communicator, cons
         message(fmt::format("generating the data of {} in {}", request.task, request.out.string()));
       }
       data::build_dataset(request);
+    } catch (const ConfigError& error) {
+      problem = std::string("c") + error.what();
     } catch (const Error& error) {
-      problem = error.what();
-      if (problem.empty()) problem = "generation failed";
+      problem = std::string("d") + error.what();
     }
   }
+  // The first letter carries the kind of the error.
   problem = distributed::broadcast_string(communicator, problem, 0);
-  if (!problem.empty()) throw DataError(problem);
+  if (problem.starts_with('c')) throw ConfigError(problem.substr(1));
+  if (problem.starts_with('d')) throw DataError(problem.substr(1));
   return request.out;
 }
 

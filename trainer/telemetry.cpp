@@ -36,7 +36,7 @@ struct Telemetry::State {
 
 Telemetry::Telemetry(const Options& options) : state_(std::make_unique<State>(options)) {}
 
-Telemetry::~Telemetry() = default;
+Telemetry::~Telemetry() { close(); }
 
 void Telemetry::step(const StepRecord& record) {
   state_->metrics.step(record);

@@ -15,6 +15,7 @@
 #include "trainer/config.h"
 #include "trainer/report.h"
 #include "trainer/run_folder.h"
+#include "trainer/run_start.h"
 #include "trainer/step_log.h"
 #include "trainer/task_data.h"
 #include "trainer/training_run.h"
@@ -24,53 +25,6 @@ namespace {
 
 namespace checkpoint = distributed::checkpoint;
 using Clock = std::chrono::steady_clock;
-
-// What one configuration means must not depend on which rank reads it.
-void require_equal_configurations(distributed::Communicator& communicator, const Config& config) {
-  const std::vector<std::string> texts =
-      distributed::all_gather_strings(communicator, resolved_text(config));
-  for (std::size_t rank = 1; rank < texts.size(); ++rank) {
-    if (texts[rank] == texts[0]) continue;
-    throw ConfigError(fmt::format(
-        "rank {} has another configuration than rank 0: expected the same file and --set on every "
-        "rank",
-        rank));
-  }
-}
-
-// Decides where the run begins. Collective.
-std::optional<std::filesystem::path> choose_checkpoint(distributed::Communicator& communicator,
-                                                       const TrainRequest& request,
-                                                       const RunFolder& folder,
-                                                       std::vector<std::string>& warnings) {
-  if (request.resume == Resume::kPath) return request.resume_path;
-  if (request.resume == Resume::kNone) {
-    const bool some = !checkpoint::list(folder.checkpoints()).empty();
-    if (some) {
-      throw ConfigError(folder.checkpoints().string() +
-                        ": holds checkpoints, and --resume none would start over; name another "
-                        "--run-dir or remove them");
-    }
-    return std::nullopt;
-  }
-  const auto found = checkpoint::find_newest(communicator, folder.checkpoints(), warnings);
-  if (!found) return std::nullopt;
-  return found->folder;
-}
-
-// Before anything is generated or built: a run that goes on keeps what it began with.
-void require_same_run(const std::filesystem::path& folder, const Config& config) {
-  const std::vector<ConfigDifference> differences =
-      compare_for_resume(checkpoint::inspect(folder).configuration, folder.string(), config);
-  if (differences.empty()) return;
-  std::string text = folder.string() +
-                     ": a run that goes on keeps the configuration it began with; different now:";
-  for (const ConfigDifference& difference : differences) {
-    text += fmt::format("\n  {}: {} before, {} now", difference.path, difference.before,
-                        difference.after);
-  }
-  throw ConfigError(text + "\nName another --run-dir for another experiment.");
-}
 
 class Loop {
  public:
@@ -87,7 +41,6 @@ class Loop {
         run_(run),
         telemetry_(telemetry),
         run_id_(std::move(run_id)),
-        start_(Clock::now()),
         saved_step_(run.state().step) {}
 
   TrainResult train();
@@ -103,6 +56,7 @@ class Loop {
   void save();
   bool evaluate();
   [[nodiscard]] bool stop_step_reached() const;
+  [[nodiscard]] std::optional<TrainResult> finished() const;
   distributed::StopDecision agree();
 
   distributed::Communicator& communicator_;
@@ -114,7 +68,6 @@ class Loop {
   TrainingRun& run_;
   Telemetry* telemetry_;  ///< rank 0 only
   std::string run_id_;
-  Clock::time_point start_;
   std::int64_t saved_step_;
 };
 
@@ -148,7 +101,8 @@ bool Loop::evaluate() {
 // The agreed reason to stop before the end, the same on every rank. Collective.
 distributed::StopDecision Loop::agree() {
   const double limit = config_.runtime().time_limit_minutes();
-  const double minutes = std::chrono::duration<double>(Clock::now() - start_).count() / 60.0;
+  const double minutes =
+      std::chrono::duration<double>(Clock::now() - request_.start).count() / 60.0;
   return distributed::agree_on_stop(communicator_, {.signal = signals_.received(),
                                                     .time_limit = limit > 0 && minutes > limit,
                                                     .step = stop_step_reached()});
@@ -159,36 +113,43 @@ bool Loop::stop_step_reached() const {
   return stop_at > 0 && run_.state().step >= stop_at;
 }
 
+// Why the run is over, also for one that is started again after its end.
+std::optional<TrainResult> Loop::finished() const {
+  const Training& training = config_.training();
+  const std::int64_t step = run_.state().step;
+  if (step >= training.steps()) return TrainResult{TrainOutcome::kFinished, step, "all steps done"};
+  if (training.early_stop_patience() > 0 &&
+      run_.state().evaluations_without_improvement >= training.early_stop_patience()) {
+    return TrainResult{TrainOutcome::kFinished, step,
+                       fmt::format("no improvement in {} evaluations; best at step {}",
+                                   training.early_stop_patience(), run_.state().best_step)};
+  }
+  return std::nullopt;
+}
+
 TrainResult Loop::train() {
   const Training& training = config_.training();
   StepLog log(config_, telemetry_);
-  std::int64_t step = run_.state().step;
-  if (step >= training.steps()) {
-    return {TrainOutcome::kFinished, step, "all steps were done already"};
-  }
+  heartbeat("start");
+  if (const auto over = finished()) return *over;
   if (stop_step_reached()) {
-    return {TrainOutcome::kStopRequested, step, "training.stop_at_step was reached already"};
+    return {TrainOutcome::kStopRequested, run_.state().step,
+            "training.stop_at_step was reached already"};
   }
   while (true) {
     heartbeat("training step");
     log.begin();
     const StepStatistics statistics = run_.step();
-    step = run_.state().step;
-    log.add(statistics, step, run_.epoch());
+    log.add(statistics, run_.state().step, run_.epoch());
     const bool best = due(training.evaluate_every()) && evaluate();
-    const bool last = step == training.steps();
     if (best || due(config_.checkpoint().every_steps())) save();
-    if (last) return {TrainOutcome::kFinished, step, "all steps done"};
-    if (training.early_stop_patience() > 0 &&
-        run_.state().evaluations_without_improvement >= training.early_stop_patience()) {
+    if (const auto over = finished()) {
       save();
-      return {TrainOutcome::kFinished, step,
-              fmt::format("no improvement in {} evaluations; best at step {}",
-                          training.early_stop_patience(), run_.state().best_step)};
+      return *over;
     }
     if (const distributed::StopDecision decision = agree(); decision.stop()) {
       save();
-      return {TrainOutcome::kStopRequested, step, decision.describe()};
+      return {TrainOutcome::kStopRequested, run_.state().step, decision.describe()};
     }
   }
 }
@@ -237,10 +198,18 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
                            .heads = request.config.model().heads()});
     folder.write_status("running", run.state().step, "");
   }
-  const TrainResult result =
-      Loop(communicator, request, folder, lock.get(), signals, run, telemetry.get(), run_id)
-          .train();
-  if (telemetry) {
+  TrainResult result;
+  try {
+    result = Loop(communicator, request, folder, lock.get(), signals, run, telemetry.get(), run_id)
+                 .train();
+  } catch (const std::exception& error) {  // said where launchers look, then passed on
+    if (first) {
+      telemetry->close();
+      folder.write_status("failed", run.state().step, error.what());
+    }
+    throw;
+  }
+  if (first) {
     telemetry->close();
     const bool finished = result.outcome == TrainOutcome::kFinished;
     folder.write_status(finished ? "finished" : "stopped", result.step, result.reason);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -26,6 +27,8 @@ struct TrainRequest {
   Resume resume = Resume::kAuto;
   std::filesystem::path resume_path;  ///< for kPath
   ProgressMode progress = ProgressMode::kAuto;
+  /// Since when runtime.time_limit_minutes counts.
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
   /// Called often by every rank with the step and what it is about to do; feeds the watchdog.
   std::function<void(std::int64_t step, const char* operation)> heartbeat;
   /// This rank's log, a line a call; the run folder exists when it is called first.
@@ -44,11 +47,13 @@ struct TrainResult {
 };
 
 /// Collective: trains to the end or to an agreed stop, with checkpoints and telemetry in the run
-/// folder. Throws the errors of base/error.h; a DivergenceError is thrown by every rank.
+/// folder. Throws the errors of base/error.h; STATUS.json then says why. Most are thrown by every
+/// rank alike; one that a rank has for itself leaves its peers waiting, so the caller ends them
+/// all.
 TrainResult train(distributed::Communicator& communicator, const TrainRequest& request);
 
-/// Collective: everything train() does up to the first step, two steps on real data, and nothing
-/// left behind. Returns a description for a person: model, memory, data, ranks.
+/// Collective: the checks of train() on configuration, resume and data, two steps, a checkpoint,
+/// and nothing left behind. Returns a description for a person: model, memory, data, ranks.
 std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request);
 
 }  // namespace sbm::trainer

@@ -11,6 +11,7 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "kernels/sampling.h"
 #include "trainer/batch_tensors.h"
+#include "trainer/checkpoint_evaluation.h"
 #include "trainer/config.h"
 #include "trainer/mask_picture.h"
 #include "trainer/task_data.h"
@@ -36,16 +37,6 @@ distributed::AdamWOptions optimizer_options(const Training& training) {
           .weight_decay = training.weight_decay()};
 }
 
-// What a resumed run may change is left out, so that a checkpoint's bytes do not depend on it.
-std::string lasting_configuration(Config config) {
-  config.clear_runtime();
-  config.clear_checkpoint();
-  config.mutable_training()->clear_stop_at_step();
-  config.mutable_training()->clear_evaluate_every();
-  config.mutable_training()->clear_log_every();
-  return resolved_text(config);
-}
-
 std::string mebibytes(std::int64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
@@ -58,6 +49,7 @@ TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainReq
       request_(request),
       config_(request.config),
       folder_(folder),
+      data_folder_(data_folder),
       train_(data::Dataset::open(data_folder, "train")),
       validation_(data::Dataset::open(data_folder, "validation")),
       parameters_(config_.model(), shape_of(train_), config_.training().seed()),
@@ -101,14 +93,9 @@ void TrainingRun::restore(const std::filesystem::path& folder) {
   if (restored.data_fingerprint != train_.fingerprint()) {
     throw ConfigError(fmt::format("{}: trained on data with fingerprint {}, found {} in {}",
                                   folder.string(), restored.data_fingerprint, train_.fingerprint(),
-                                  config_.data().directory()));
+                                  data_folder_.string()));
   }
-  if (restored.sampler_version != kernels::kSamplerVersion) {
-    throw CheckpointError(fmt::format(
-        "{}: expected masks of sampler version {}, found version {}: the run would not go on as it "
-        "began",
-        folder.string(), kernels::kSamplerVersion, restored.sampler_version));
-  }
+  require_sampler_version(folder, restored.sampler_version);
   state_ = trainer_state_from_json(restored.trainer_state);
   optimizer_.restore(state_.step, first_moment, second_moment);
   start_loader();
@@ -158,7 +145,7 @@ std::string TrainingRun::save(const std::string& run_id) {
                         .trainer_state = to_json(state_),
                         .sampler_version = kernels::kSamplerVersion,
                         .data_fingerprint = train_.fingerprint(),
-                        .configuration = lasting_configuration(config_)},
+                        .configuration = lasting_text(config_)},
                        {.threads = at::get_num_threads()});
   const std::array<std::int64_t, 1> best = {state_.best_step};
   checkpoint::retain(communicator_, folder_.checkpoints(), config_.checkpoint().keep_last(), best);

@@ -61,6 +61,7 @@ class TrainingRun {
   const TrainRequest& request_;
   const Config& config_;
   const RunFolder& folder_;
+  std::filesystem::path data_folder_;
   data::Dataset train_;
   data::Dataset validation_;
   ModelParameters parameters_;

@@ -100,10 +100,20 @@ std::vector<tensorboard::Event> read_events(const std::filesystem::path& path) {
 
 TEST_F(TelemetryTest, EventFilesAreFramedAsTensorBoardExpects) {
   EXPECT_EQ(crc32c("123456789"), 0xe3069283U);  // the check value of CRC-32C's definition
+  record(0, {3});
+  std::filesystem::path earlier;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    if (entry.path().filename().string().starts_with("events.out")) earlier = entry.path();
+  }
+  EXPECT_EQ(read_events(earlier).size(), 3U);  // no START in a first file
+  std::filesystem::rename(earlier, earlier.string() + ".earlier");
   record(7, {10});
   std::filesystem::path path;
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-    if (entry.path().filename().string().starts_with("events.out.tfevents.")) path = entry.path();
+    if (entry.path().filename().string().starts_with("events.out.tfevents.") &&
+        entry.path().extension() != ".earlier") {
+      path = entry.path();
+    }
   }
   const std::vector<tensorboard::Event> events = read_events(path);
   ASSERT_EQ(events.size(), 4U);
