@@ -8,8 +8,8 @@
 #include <span>
 
 #include "base/checked.h"
+#include "base/content_hash.h"
 #include "base/error.h"
-#include "data/content_hash.h"
 #include "data/durable_file.h"
 #include "data/mapped_file.h"
 
@@ -138,7 +138,7 @@ LoadedIndex read_index(const std::filesystem::path& folder) {
     throw DataError(path.string() + ": damaged or truncated, or not an index");
   }
   LoadedIndex loaded;
-  loaded.fingerprint = hex(hash128(as_bytes(envelope.index())));
+  loaded.fingerprint = content_hash(envelope.index()).hex();
   if (loaded.fingerprint != envelope.xxh3_128()) {
     throw DataError(fmt::format("{}: damaged: expected XXH3-128 {}, found {}", path.string(),
                                 envelope.xxh3_128(), loaded.fingerprint));
@@ -158,7 +158,7 @@ std::string write_index(const std::filesystem::path& folder, const DatasetIndex&
 
   IndexFile envelope;
   envelope.set_index(serialise(index));
-  envelope.set_xxh3_128(hex(hash128(as_bytes(envelope.index()))));
+  envelope.set_xxh3_128(content_hash(envelope.index()).hex());
   DurableFile binary(folder / kIndexFile);
   binary.write(as_bytes(serialise(envelope)));
   binary.commit();
@@ -230,11 +230,11 @@ ShardReader open_shard(const std::filesystem::path& folder, const DatasetIndex& 
                        const Shard& shard) {
   ShardReader reader(folder / shard.file(), shard_columns(index));
   if (reader.samples() != shard.samples() || reader.file_bytes() != shard.bytes() ||
-      hex(reader.content()) != shard.xxh3_128()) {
+      reader.content().hex() != shard.xxh3_128()) {
     throw DataError(
         fmt::format("{}: the index expects {} samples, {} bytes, XXH3-128 {}; found {}, {}, {}",
                     reader.path().string(), shard.samples(), shard.bytes(), shard.xxh3_128(),
-                    reader.samples(), reader.file_bytes(), hex(reader.content())));
+                    reader.samples(), reader.file_bytes(), reader.content().hex()));
   }
   return reader;
 }

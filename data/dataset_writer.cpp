@@ -108,7 +108,7 @@ DatasetIndex DatasetWriter::State::index() const {
       shard.set_file(shard_name(split.name, i));
       shard.set_samples(split.written[i].samples);
       shard.set_bytes(split.written[i].bytes);
-      shard.set_xxh3_128(hex(split.written[i].content));
+      shard.set_xxh3_128(split.written[i].content.hex());
       samples += split.written[i].samples;
     }
     entry.set_samples(samples);

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "base/content_hash.h"
 #include "base/error.h"
 #include "base/random_stream.h"
-#include "data/content_hash.h"
 #include "data/generation_streams.h"
 #include "data/listops_evaluator.h"
 #include "data/listops_tokens.h"
@@ -39,7 +39,7 @@ struct TreeBlock {
     std::size_t begin = 0;
     std::size_t end = 0;
     std::int32_t label = 0;
-    Hash128 hash;
+    ContentHash hash;
   };
   std::vector<std::uint8_t> tokens;
   std::vector<Tree> trees;
@@ -64,7 +64,7 @@ TreeBlock make_block(const ListOpsParameters& parameters, std::uint64_t block) {
                             .begin = begin,
                             .end = result.tokens.size(),
                             .label = evaluate_listops(tokens),
-                            .hash = hash128(tokens)});
+                            .hash = content_hash(std::as_bytes(std::span(tokens)))});
   }
   return result;
 }

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "data/hash64.h"
 
 namespace sbm::data {
 namespace {

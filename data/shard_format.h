@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/content_hash.h"
+#include "base/content_hash.h"
 
 // A shard file, little-endian throughout:
 //
@@ -63,7 +63,7 @@ struct ShardLayout {
 };
 
 struct ShardFooter {
-  Hash128 content;  ///< of everything before the footer
+  ContentHash content;  ///< of everything before the footer
   std::uint64_t samples = 0;
   std::uint64_t file_bytes = 0;
   std::uint64_t table_hash = 0;

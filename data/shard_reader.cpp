@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/hash64.h"
 
 namespace sbm::data {
 namespace {
@@ -139,10 +140,11 @@ std::vector<std::string> ShardReader::problems() const {
       found.emplace_back(error.what());
     }
   }
-  const Hash128 content = hash128(file_.bytes().first(layout_.file_bytes - kShardFooterBytes));
+  const ContentHash content =
+      content_hash(std::as_bytes(file_.bytes().first(layout_.file_bytes - kShardFooterBytes)));
   if (content != footer_.content) {
     found.push_back(fmt::format("{}: expected XXH3-128 {}, found {}", path().string(),
-                                hex(footer_.content), hex(content)));
+                                footer_.content.hex(), content.hex()));
   }
   if (!found.empty()) return found;
   for (const ColumnLayout& column : layout_.columns) {

@@ -31,7 +31,7 @@ class ShardReader {
 
   [[nodiscard]] std::uint64_t samples() const { return layout_.samples; }
   [[nodiscard]] std::uint64_t file_bytes() const { return layout_.file_bytes; }
-  [[nodiscard]] const Hash128& content() const { return footer_.content; }
+  [[nodiscard]] const ContentHash& content() const { return footer_.content; }
   [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
 
   /// The elements of sample `row` in column `column`, whose element type is T. Throws DataError

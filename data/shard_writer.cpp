@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "data/durable_file.h"
+#include "data/hash64.h"
 
 namespace sbm::data {
 namespace {
@@ -65,12 +66,12 @@ class HashingFile {
   }
 
   void through(std::span<const std::uint8_t> bytes) {
-    hash_.update(bytes);
+    hash_.update(std::as_bytes(bytes));
     file_.write(bytes);
   }
 
   DurableFile file_;
-  StreamingHash128 hash_;
+  ContentHasher hash_;
   std::vector<std::uint8_t> block_;
   std::vector<std::uint64_t> table_;
   std::uint64_t position_ = 0;

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "data/content_hash.h"
+#include "base/content_hash.h"
 #include "data/shard_format.h"
 
 namespace sbm::data {
@@ -14,7 +14,7 @@ namespace sbm::data {
 struct ShardSummary {
   std::uint64_t samples = 0;
   std::uint64_t bytes = 0;
-  Hash128 content;  ///< the one in the footer
+  ContentHash content;  ///< the one in the footer
 };
 
 /// Collects samples column by column and writes them as one shard. Memory: what was appended.

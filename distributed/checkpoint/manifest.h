@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "distributed/checkpoint/content_hash.h"
+#include "base/content_hash.h"
 #include "distributed/checkpoint/safetensors.h"
 
 namespace sbm::distributed::checkpoint {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <set>
 #include <utility>
 #include <vector>
@@ -110,6 +111,23 @@ std::uint64_t unsigned_member(const Json& object, const char* key, const std::st
     throw CheckpointError(fmt::format("{}: \"{}\" is not an unsigned integer", path, key));
   }
   return value.get<std::uint64_t>();
+}
+
+std::optional<ContentHash> parse_content_hash(std::string_view text) {
+  if (text.size() != kHashDigits) return std::nullopt;
+  const auto word = [](std::string_view digits) -> std::optional<std::uint64_t> {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + 16, value, 16);
+    if (error != std::errc() || end != digits.data() + 16) return std::nullopt;
+    return value;
+  };
+  const auto high = word(text.substr(0, 16));
+  const auto low = word(text.substr(16));
+  if (!high || !low) return std::nullopt;
+  const ContentHash hash{*high, *low};
+  // One spelling for one hash: capitals are refused, so a manifest has one form only.
+  if (hash.hex() != text) return std::nullopt;
+  return hash;
 }
 
 ContentHash hash_member(const Json& object, const char* key, const std::string& path) {

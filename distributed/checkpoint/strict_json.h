@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "distributed/checkpoint/content_hash.h"
+#include "base/content_hash.h"
 
 // JSON that may come from an enemy: what the library lets pass by default is refused here.
 namespace sbm::distributed::checkpoint {
@@ -21,6 +22,9 @@ struct JsonLimits {
 /// 64 bits (the library would turn 2^64 into a float), and more than `limits`.
 nlohmann::json parse_strict_json(std::string_view text, const std::string& path,
                                  const JsonLimits& limits = {});
+
+/// The inverse of ContentHash::hex(); nothing when `text` is anything else.
+std::optional<ContentHash> parse_content_hash(std::string_view text);
 
 /// Members of a strict object; each throws CheckpointError naming `path` and the key when the key
 /// is missing or has another type (a negative number is not unsigned, whatever get<> would say).

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/content_hash.h"
 #include "base/error.h"
-#include "data/content_hash.h"
 #include "data/dataset.h"
 #include "data/dataset_index.h"
 #include "data/shard_writer.h"
@@ -133,9 +133,7 @@ void forge_index(const std::filesystem::path& folder,
   change(index);
   IndexFile file;
   file.set_index(index.SerializeAsString());
-  const std::string& bytes = file.index();
-  file.set_xxh3_128(
-      hex(hash128({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()})));
+  file.set_xxh3_128(content_hash(file.index()).hex());
   write_text(folder / kIndexFile, file.SerializeAsString());
 }
 
@@ -215,7 +213,7 @@ TEST(Index, AsManyLabelsAsTokens) {
     split.set_longest(2);
     split.mutable_shards(0)->set_samples(1);
     split.mutable_shards(0)->set_bytes(summary.bytes);
-    split.mutable_shards(0)->set_xxh3_128(hex(summary.content));
+    split.mutable_shards(0)->set_xxh3_128(summary.content.hex());
   });
   EXPECT_THAT(verify_dataset(folder.path()).problems,
               Contains(HasSubstr("row 0: expected 2 labels, one a token, found 1")));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/hash64.h"
 #include "data/shard_reader.h"
 #include "data/shard_writer.h"
 #include "tests/data/temporary_folder.h"
@@ -77,7 +78,7 @@ void reseal(std::vector<std::uint8_t>& bytes) {
     put64(payload + 8 * block,
           hash64(all.subspan(begin, std::min(kShardBlockBytes, payload - begin))));
   }
-  const auto footer = encode_shard_footer({.content = hash128(all.first(table)),
+  const auto footer = encode_shard_footer({.content = content_hash(std::as_bytes(all.first(table))),
                                            .samples = get64(16),
                                            .file_bytes = get64(24),
                                            .table_hash = hash64(all.subspan(payload, 8 * blocks))});

@@ -8,7 +8,7 @@
 #include <optional>
 #include <random>
 
-#include "distributed/checkpoint/content_hash.h"
+#include "distributed/checkpoint/strict_json.h"
 #include "tests/distributed/checkpoint_suite.h"
 
 namespace sbm::distributed::checkpoint {
