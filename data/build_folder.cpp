@@ -75,13 +75,17 @@ void BuildFolder::create() {
 
 void BuildFolder::remove_leftovers() const {
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(target_.parent_path(), ignored)) {
-    if (!entry.path().filename().string().starts_with(prefix(target_))) continue;
-    const int descriptor = open_folder(entry.path());
+  // Not a range-for: its increment throws, and what cannot be listed is no reason not to build.
+  const std::filesystem::directory_iterator end;
+  for (std::filesystem::directory_iterator entry(target_.parent_path(), ignored); entry != end;
+       entry.increment(ignored)) {
+    const std::filesystem::path& path = entry->path();
+    if (!path.filename().string().starts_with(prefix(target_))) continue;
+    const int descriptor = open_folder(path);
     if (descriptor < 0) continue;
     // The lock of a living builder holds; where locks do not work, nothing is removed.
     if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) {
-      std::filesystem::remove_all(entry.path(), ignored);
+      std::filesystem::remove_all(path, ignored);
     }
     ::close(descriptor);
   }

@@ -40,6 +40,8 @@ void DurableFile::write(std::span<const std::uint8_t> bytes) {
       if (errno == EINTR) continue;
       fail(temporary_, "write", errno);
     }
+    // POSIX allows 0 for a write of something; going on would loop for ever.
+    if (written == 0) fail(temporary_, "write", ENOSPC);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
 }

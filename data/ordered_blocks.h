@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -40,7 +40,7 @@ class OrderedBlocks {
   };
 
   OrderedBlocks(int threads, const Make& make)
-      : make_(make), window_(4 * static_cast<std::uint64_t>(threads)) {
+      : make_(make), made_(4 * static_cast<std::size_t>(threads)) {
     try {
       for (int i = 0; i < threads; ++i) {
         workers_.emplace_back([this] { work(); });
@@ -65,8 +65,9 @@ class OrderedBlocks {
 
   Block next() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return made_.contains(taken_); });
-    Made made = std::move(made_.extract(taken_).mapped());
+    changed_.wait(lock, [this] { return slot(taken_).has_value(); });
+    Made made = std::move(*slot(taken_));
+    slot(taken_).reset();
     ++taken_;
     lock.unlock();
     changed_.notify_all();
@@ -74,10 +75,12 @@ class OrderedBlocks {
     return std::move(made.block);
   }
 
+  std::optional<Made>& slot(std::uint64_t block) { return made_[block % made_.size()]; }
+
   void work() {
     for (;;) {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || begun_ < taken_ + window_; });
+      changed_.wait(lock, [this] { return stopping_ || begun_ < taken_ + made_.size(); });
       if (stopping_) return;
       const std::uint64_t block = begun_++;
       lock.unlock();
@@ -88,17 +91,18 @@ class OrderedBlocks {
         made.failure = std::current_exception();
       }
       lock.lock();
-      made_.emplace(block, std::move(made));
+      slot(block) = std::move(made);
       lock.unlock();
       changed_.notify_all();
     }
   }
 
   const Make& make_;
-  const std::uint64_t window_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::uint64_t, Made> made_;
+  // A ring for the blocks from taken_ on. It has its whole size from the start: a worker that had
+  // to allocate here could not hand on the failure.
+  std::vector<std::optional<Made>> made_;
   std::uint64_t begun_ = 0;
   std::uint64_t taken_ = 0;
   bool stopping_ = false;
