@@ -13,9 +13,11 @@ using Action = std::function<int(Session&)>;
 
 void add_train_command(CLI::App& program, Action& action);
 void add_eval_command(CLI::App& program, Action& action);
+void add_predict_command(CLI::App& program, Action& action);
 void add_data_command(CLI::App& program, Action& action);
 void add_checkpoint_command(CLI::App& program, Action& action);
 void add_report_command(CLI::App& program, Action& action);
+void add_bench_command(CLI::App& program, Action& action);
 void add_doctor_command(CLI::App& program, Action& action);
 
 }  // namespace sbm::launch

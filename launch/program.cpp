@@ -70,9 +70,11 @@ int run_program(int argc, char** argv) {
   Action action;
   add_train_command(program, action);
   add_eval_command(program, action);
+  add_predict_command(program, action);
   add_data_command(program, action);
   add_checkpoint_command(program, action);
   add_report_command(program, action);
+  add_bench_command(program, action);
   add_doctor_command(program, action);
 
   Session session;

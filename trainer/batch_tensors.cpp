@@ -18,16 +18,23 @@ at::Tensor copied(const std::vector<T>& values, at::IntArrayRef shape, at::Scala
 
 }  // namespace
 
+EncoderInput encoder_input(const data::Batch& batch) {
+  const std::vector<std::int64_t> shape = {batch.size, batch.padded_length};
+  EncoderInput input;
+  input.tokens = copied(batch.tokens, shape, at::kInt, at::kLong);
+  input.valid = copied(batch.valid, shape, at::kByte, at::kBool);
+  input.sample_ids = batch.sample_ids;
+  return input;
+}
+
 BatchTensors batch_tensors(const data::Batch& batch) {
   BatchTensors result;
-  const std::vector<std::int64_t> shape = {batch.size, batch.padded_length};
-  result.input.tokens = copied(batch.tokens, shape, at::kInt, at::kLong);
-  result.input.valid = copied(batch.valid, shape, at::kByte, at::kBool);
-  result.input.sample_ids = batch.sample_ids;
+  result.input = encoder_input(batch);
   if (!batch.labels.empty()) {
     result.targets = copied(batch.labels, {batch.size}, at::kInt, at::kLong);
   } else if (!batch.token_labels.empty()) {
-    result.targets = copied(batch.token_labels, shape, at::kInt, at::kLong);
+    result.targets =
+        copied(batch.token_labels, {batch.size, batch.padded_length}, at::kInt, at::kLong);
   } else {
     throw InternalError("a batch without labels reached the model");
   }

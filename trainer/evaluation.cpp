@@ -17,21 +17,27 @@ namespace {
 
 Totals evaluate_batch(const Encoder& encoder, const data::Batch& batch,
                       const EvaluationOptions& options) {
-  BatchTensors tensors = batch_tensors(batch);
-  tensors.input.seed = options.seed;
-  tensors.input.mask = options.mask;
-  ProbabilityAverage probabilities;
-  at::Tensor edge_counts;
-  for (std::int32_t draw = 0; draw < options.draws; ++draw) {
-    tensors.input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
-    const EncoderOutput output = encoder.forward(tensors.input);
-    probabilities.add(output.logits);
-    edge_counts = draw == 0 ? output.edge_counts : edge_counts + output.edge_counts;
-  }
-  return count_totals(probabilities.mean(), tensors.targets, tensors.input.valid, edge_counts);
+  const BatchTensors tensors = batch_tensors(batch);
+  const AveragedDraws draws = average_draws(encoder, tensors.input, options);
+  return count_totals(draws.probabilities, tensors.targets, tensors.input.valid, draws.edge_counts);
 }
 
 }  // namespace
+
+AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
+                            const EvaluationOptions& options) {
+  input.seed = options.seed;
+  input.mask = options.mask;
+  ProbabilityAverage probabilities;
+  at::Tensor edge_counts;
+  for (std::int32_t draw = 0; draw < options.draws; ++draw) {
+    input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
+    const EncoderOutput output = encoder.forward(input);
+    probabilities.add(output.logits);
+    edge_counts = draw == 0 ? output.edge_counts : edge_counts + output.edge_counts;
+  }
+  return {probabilities.mean(), edge_counts};
+}
 
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
                           const data::Dataset& dataset, const EvaluationOptions& options) {

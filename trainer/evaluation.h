@@ -20,6 +20,16 @@ struct EvaluationOptions {
   std::function<void()> heartbeat = {};  ///< called before each micro-batch
 };
 
+/// What several draws of the masks give for one micro-batch.
+struct AveragedDraws {
+  at::Tensor probabilities;  ///< double [..., classes]: the mean of the draws' softmaxes
+  at::Tensor edge_counts;    ///< EncoderOutput::edge_counts, summed over the draws
+};
+
+/// Runs the model options.draws times on `input`, whose seed, draw and mask are set here.
+AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
+                            const EvaluationOptions& options);
+
 /// Collective. Evaluates every sample of the split: fixed micro-batches (the last one short), sums
 /// by the tree, so the answer has the same bits at every world size. Throws DataError when the
 /// split has no labels. `step` and `best` of the record are left for the caller.

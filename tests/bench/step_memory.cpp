@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "tests/bench/peak_memory.h"
+#include "base/peak_memory.h"
 #include "tests/bench/random_attention.h"
 
 // How much memory one forward and backward of sbm_attention takes beyond its inputs, as the peak of

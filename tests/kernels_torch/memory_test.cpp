@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/bench/peak_memory.h"
+#include "base/peak_memory.h"
 #include "tests/bench/random_attention.h"
 
 namespace sbm::kernels::torch {
@@ -21,18 +21,18 @@ TEST(AttentionMemory, FollowsTheEdges) {
   constexpr std::int64_t kTokens = 4096;
   bench::RandomAttention(1, 1, 64, 32, 32, 0.02).forward().output.sum().backward();
   const bench::RandomAttention attention(1, 1, kTokens, 32, 32, 0.02);
-  if (!bench::reset_peak()) GTEST_SKIP() << "/proc/self/clear_refs cannot be written here";
-  const auto before = bench::status_bytes("VmRSS");
+  if (!reset_peak()) GTEST_SKIP() << "/proc/self/clear_refs cannot be written here";
+  const auto before = status_bytes("VmRSS");
   attention.forward().output.sum().backward();
-  const auto peak = bench::status_bytes("VmHWM");
+  const auto peak = status_bytes("VmHWM");
   if (!before || !peak) GTEST_SKIP() << "/proc/self/status does not tell VmRSS and VmHWM";
   EXPECT_LT(*peak - *before, kTokens * kTokens * 4 / 2);
 
   // The measure itself: such a tensor would have been seen.
-  ASSERT_TRUE(bench::reset_peak());
-  const auto base = bench::status_bytes("VmRSS");
+  ASSERT_TRUE(reset_peak());
+  const auto base = status_bytes("VmRSS");
   at::zeros({kTokens, kTokens}).add_(1.0F);
-  EXPECT_GT(*bench::status_bytes("VmHWM") - *base, kTokens * kTokens * 4 / 2);
+  EXPECT_GT(*status_bytes("VmHWM") - *base, kTokens * kTokens * 4 / 2);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace sbm::bench {
+namespace sbm {
 
 /// Bytes of one line of /proc/self/status, "VmRSS" (resident now) or "VmHWM" (the peak of it);
 /// nothing where the kernel does not tell.
@@ -24,4 +24,4 @@ inline bool reset_peak() {
   return clear.good();
 }
 
-}  // namespace sbm::bench
+}  // namespace sbm

@@ -1,0 +1,42 @@
+// That the measurements run and answer; how fast anything is, no test can say.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/launch/process.h"
+
+namespace sbm::launch {
+namespace {
+
+TEST(Bench, AttentionAnswersForEachDensity) {
+  const std::vector<std::string> command = {
+      SBM_PROGRAM,     "bench",       "attention",    "--tokens=96", "--batch=2", "--heads=1",
+      "--head-dim=16", "--repeats=3", "--clusters=8", "--density",   "0.3",       "0.05"};
+  std::vector<std::string> as_json = command;
+  as_json.push_back("--json");
+  const Outcome outcome = run(as_json);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto answer = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(answer["tokens"], 96);
+  EXPECT_EQ(answer["threads"], 1);
+  ASSERT_EQ(answer["results"].size(), 2U);
+  for (const auto& result : answer["results"]) {
+    // 18,432 cells, 1 % of them the forced diagonal: .02 is over five standard deviations.
+    EXPECT_NEAR(result["density"].get<double>(), result["mean_probability"].get<double>() + 0.01,
+                0.03);
+    for (const char* positive : {"sbm_seconds", "full_seconds", "ratio", "input_bytes"}) {
+      EXPECT_GT(result[positive].get<double>(), 0.0) << positive;
+    }
+    EXPECT_TRUE(result["peak_bytes"].is_null() || result["peak_bytes"].get<std::int64_t>() >= 0);
+  }
+  const Outcome table = run(command);
+  EXPECT_EQ(table.code, 0);
+  EXPECT_NE(table.out.find("ratio"), std::string::npos);
+  EXPECT_EQ(run({SBM_PROGRAM, "bench"}).code, 2);
+  EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--density=1.5"}).code, 2);
+}
+
+}  // namespace
+}  // namespace sbm::launch

@@ -1,0 +1,136 @@
+#include "trainer/attention_benchmark.h"
+
+#include <ATen/ATen.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/peak_memory.h"
+#include "base/random_stream.h"
+#include "kernels/torch/attention.h"
+
+namespace sbm::trainer {
+namespace {
+
+/// Random inputs of one attention call that want gradients.
+class Inputs {
+ public:
+  // The block matrix sums to 1, so memberships around sqrt(density) make P `density` in the mean.
+  Inputs(const AttentionSizes& sizes, double density) {
+    at::manual_seed(1);
+    // As a projection leaves them: tokens before heads in memory.
+    for (at::Tensor* projection : {&query_, &key_, &value_}) {
+      *projection = at::randn({sizes.batch, sizes.tokens, sizes.heads, sizes.head_dim})
+                        .transpose(1, 2)
+                        .requires_grad_(true);
+    }
+    const double mean = std::sqrt(density);
+    const double spread = std::min(mean, 1.0 - mean);
+    for (at::Tensor* membership : {&query_membership_, &key_membership_}) {
+      *membership = at::rand({sizes.batch, sizes.heads, sizes.tokens, sizes.clusters})
+                        .mul_(2.0 * spread)
+                        .add_(mean - spread)
+                        .requires_grad_(true);
+    }
+    block_matrix_ = at::randn({sizes.heads, sizes.clusters * sizes.clusters})
+                        .softmax(1)
+                        .reshape({sizes.heads, sizes.clusters, sizes.clusters})
+                        .requires_grad_(true);
+    mask_keys_ = at::empty({sizes.batch, sizes.heads}, at::kLong);
+    auto* next = mask_keys_.mutable_data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < sizes.batch * sizes.heads; ++i) {
+      next[i] = static_cast<std::int64_t>(
+          stream_key(1, {.purpose = StreamPurpose::kMask,
+                         .sample = static_cast<std::uint64_t>(i / sizes.heads),
+                         .head = static_cast<std::uint32_t>(i % sizes.heads)}));
+    }
+  }
+
+  /// Edges over cells of the step.
+  double sbm_step() const {
+    const auto result = kernels::torch::sbm_attention(query_, key_, value_, query_membership_,
+                                                      key_membership_, block_matrix_, {}, {},
+                                                      mask_keys_, {}, {}, {.exploration = 0.0});
+    result.output.sum().backward();
+    const at::Tensor counts = result.edge_counts.flatten(0, 1).sum(0);
+    return (counts[0] + counts[1]).item<double>() / counts[2].item<double>();
+  }
+
+  void full_step() const {
+    at::scaled_dot_product_attention(query_, key_, value_).sum().backward();
+  }
+
+  [[nodiscard]] std::int64_t bytes() const {
+    std::int64_t sum = 0;
+    for (const at::Tensor& input : differentiable()) {
+      sum += static_cast<std::int64_t>(input.nbytes());
+    }
+    return sum;
+  }
+
+  void forget_gradients() const {
+    for (at::Tensor input : differentiable()) input.mutable_grad().reset();
+  }
+
+ private:
+  [[nodiscard]] std::array<at::Tensor, 6> differentiable() const {
+    return {query_, key_, value_, query_membership_, key_membership_, block_matrix_};
+  }
+
+  at::Tensor query_, key_, value_, query_membership_, key_membership_, block_matrix_, mask_keys_;
+};
+
+double seconds(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Thread pools and code must have been paid for before. What the allocator keeps of freed memory
+// would be used again unseen, so it goes back to the system first.
+std::optional<std::int64_t> peak_of_a_step(const Inputs& inputs) {
+  inputs.forget_gradients();
+  ::malloc_trim(0);
+  if (!reset_peak()) return std::nullopt;
+  const std::optional<std::int64_t> before = status_bytes("VmRSS");
+  inputs.sbm_step();
+  const std::optional<std::int64_t> peak = status_bytes("VmHWM");
+  if (!before || !peak) return std::nullopt;
+  return *peak - *before;
+}
+
+}  // namespace
+
+AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats) {
+  if (repeats < 1) throw InternalError("attention benchmark: expected repeats > 0");
+  const Inputs inputs(sizes, density);
+  AttentionTimes times;
+  times.input_bytes = inputs.bytes();
+  times.density = inputs.sbm_step();
+  inputs.full_step();
+  times.peak_bytes = peak_of_a_step(inputs);
+  std::vector<double> sbm_seconds, full_seconds, ratios;
+  for (int i = 0; i < repeats; ++i) {
+    sbm_seconds.push_back(seconds([&] { inputs.sbm_step(); }));
+    full_seconds.push_back(seconds([&] { inputs.full_step(); }));
+    ratios.push_back(sbm_seconds.back() / full_seconds.back());
+  }
+  times.sbm_seconds = median(sbm_seconds);
+  times.full_seconds = median(full_seconds);
+  times.ratio = median(ratios);
+  return times;
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace sbm::trainer {
+
+/// Sizes of one attention layer's core, fp32; all positive, clusters at most 256.
+struct AttentionSizes {
+  std::int64_t tokens = 2048;
+  std::int64_t batch = 8;
+  std::int64_t heads = 2;
+  std::int64_t head_dim = 32;
+  std::int64_t clusters = 128;
+};
+
+struct AttentionTimes {
+  double density = 0.0;          ///< edges over cells, forced diagonal included
+  double sbm_seconds = 0.0;      ///< median of a step along sampled edges
+  double full_seconds = 0.0;     ///< median of a step of LibTorch's full attention
+  double ratio = 0.0;            ///< median of sbm over full, each of one repeat
+  std::int64_t input_bytes = 0;  ///< queries, keys, values, memberships and block matrices
+  /// Peak of resident memory in one step along sampled edges beyond its inputs; empty where /proc
+  /// does not tell.
+  std::optional<std::int64_t> peak_bytes;
+};
+
+/// Times whole steps (sampling, forward, backward, products with the memberships) beside LibTorch's
+/// full attention, forward and backward, on the same random queries, keys and values: in turn in
+/// one process, so that the ratio holds when the machine's speed drifts. The masks' probabilities
+/// are `density` in the mean, in [0, 1]. Uses at::get_num_threads() threads; seeds LibTorch's
+/// generator. Throws InternalError unless repeats > 0.
+AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats);
+
+}  // namespace sbm::trainer

@@ -1,0 +1,86 @@
+#include "trainer/loaded_model.h"
+
+#include <iterator>
+
+#include "base/error.h"
+#include "distributed/checkpoint/checkpoint.h"
+#include "trainer/checkpoint_evaluation.h"
+#include "trainer/task_data.h"
+
+namespace sbm::trainer {
+namespace {
+
+namespace checkpoint = distributed::checkpoint;
+
+Config configuration(const LoadRequest& request) {
+  Config config = checkpoint_configuration(request.checkpoint);
+  if (!request.data_folder.empty()) {
+    config.mutable_data()->set_directory(request.data_folder.string());
+  }
+  return config;
+}
+
+data::Dataset open_split(distributed::Communicator& communicator, const Config& config,
+                         const LoadRequest& request) {
+  const std::filesystem::path folder =
+      prepare_data(communicator, config, request.generated_data_root, request.message);
+  data::Dataset dataset = data::Dataset::open(folder, request.split);
+  if (dataset.task() != config.task().name()) {
+    throw DataError(folder.string() + ": expected data of task " + config.task().name() +
+                    ", found " + dataset.task());
+  }
+  return dataset;
+}
+
+// Only a model for a class a sample has a hidden layer in its head (docs/parameters.md).
+ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesystem::path& folder) {
+  ModelShape shape{.vocabulary = dataset.vocabulary_size(), .labels = data::LabelKind::kPerToken};
+  for (const auto& tensor : checkpoint::inspect(folder).tensors) {
+    if (tensor.name == "head.hidden.weight") shape.labels = data::LabelKind::kClass;
+    if (tensor.name == "head.output.weight" && !tensor.shape.empty()) {
+      shape.classes = static_cast<std::int64_t>(tensor.shape.front());
+    }
+  }
+  if (shape.classes < 1) {
+    throw CheckpointError(folder.string() + ": expected a tensor head.output.weight, found none");
+  }
+  return shape;
+}
+
+// Returns the step.
+std::int64_t load_weights(distributed::Communicator& communicator, const LoadRequest& request,
+                          const data::Dataset& dataset, ModelParameters& parameters) {
+  const checkpoint::Restored restored = checkpoint::load(
+      communicator, request.checkpoint, parameters.layout(), parameters.weights(), {}, {});
+  require_sampler_version(request.checkpoint, restored.sampler_version);
+  if (request.data_folder.empty() && restored.data_fingerprint != dataset.fingerprint()) {
+    throw DataError("data of " + dataset.task() + ": expected what the run was trained on, " +
+                    restored.data_fingerprint + ", found " + dataset.fingerprint() +
+                    "; name other data with --data");
+  }
+  return restored.step;
+}
+
+ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& folder) {
+  if (dataset.label_kind() == data::LabelKind::kNone) return shape_without_labels(dataset, folder);
+  return {.vocabulary = dataset.vocabulary_size(),
+          .classes = static_cast<std::int64_t>(dataset.label_names().size()),
+          .labels = dataset.label_kind()};
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(distributed::Communicator& communicator, const LoadRequest& request)
+    : config_(configuration(request)),
+      dataset_(open_split(communicator, config_, request)),
+      parameters_(config_.model(), shape_of(dataset_, request.checkpoint),
+                  config_.training().seed()),
+      step_(load_weights(communicator, request, dataset_, parameters_)),
+      encoder_(config_.model(), parameters_),
+      label_names_(dataset_.label_names()) {
+  for (auto id = std::ssize(label_names_); id < parameters_.shape().classes; ++id) {
+    label_names_.push_back(std::to_string(id));
+  }
+}
+
+}  // namespace sbm::trainer

@@ -1,0 +1,144 @@
+#include "trainer/prediction.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "data/evaluation_batches.h"
+#include "distributed/partition.h"
+#include "trainer/batch_tensors.h"
+
+namespace sbm::trainer {
+namespace {
+
+/// Micro-batches of a rank between two exchanges: enough to even out their lengths, few enough that
+/// what rank 0 holds stays small.
+constexpr std::int64_t kMicroBatchesOfARound = 4;
+
+/// The names as JSON strings, quotes included. Names come from files, so bytes that are no UTF-8
+/// are replaced instead of ending a long prediction.
+std::vector<std::string> quoted(const std::vector<std::string>& names) {
+  std::vector<std::string> result;
+  for (const std::string& name : names) {
+    result.push_back(
+        nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+  return result;
+}
+
+/// What the model says about one micro-batch, as lines.
+class Lines {
+ public:
+  /// `probabilities` as AveragedDraws; `names` are quoted.
+  Lines(const data::Batch& batch, const at::Tensor& probabilities,
+        const std::vector<std::string>& names)
+      : batch_(batch),
+        names_(names),
+        per_token_(probabilities.dim() == 3),
+        probabilities_(probabilities.contiguous()),
+        chosen_(probabilities_.argmax(-1).contiguous()) {
+    if (probabilities_.size(-1) != std::ssize(names)) {
+      throw InternalError(
+          fmt::format("predictions: expected {} classes, as many as label names, "
+                      "found {}",
+                      names.size(), probabilities_.size(-1)));
+    }
+  }
+
+  [[nodiscard]] std::string text() const {
+    std::string lines;
+    for (std::int64_t row = 0; row < batch_.size; ++row) {
+      check(row);
+      fmt::format_to(std::back_inserter(lines), R"({{"sample":{},)", sample(row));
+      if (per_token_) {
+        append_tokens(row, lines);
+      } else {
+        append_class(row, lines);
+      }
+      lines += "]}\n";
+    }
+    return lines;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t sample(std::int64_t row) const {
+    return batch_.sample_ids[static_cast<std::size_t>(row)];
+  }
+
+  [[nodiscard]] std::int64_t length(std::int64_t row) const {
+    return batch_.lengths[static_cast<std::size_t>(row)];
+  }
+
+  // What stands on padding is nobody's business, so it may be anything.
+  void check(std::int64_t row) const {
+    at::Tensor mine = probabilities_[row];
+    if (per_token_) mine = mine.narrow(0, 0, length(row));
+    if (!mine.isfinite().all().item<bool>()) {
+      throw DivergenceError(fmt::format(
+          "prediction of sample {}: expected finite probabilities, found one that is not a number: "
+          "the checkpoint's weights are of no use",
+          sample(row)));
+    }
+  }
+
+  void append_class(std::int64_t row, std::string& line) const {
+    const std::int64_t classes = probabilities_.size(-1);
+    const double* values = probabilities_.const_data_ptr<double>() + row * classes;
+    line += R"("prediction":)" + name(row) + R"(,"probabilities":[)";
+    for (std::int64_t id = 0; id < classes; ++id) {
+      fmt::format_to(std::back_inserter(line), "{}{:.6g}", id == 0 ? "" : ",", values[id]);
+    }
+  }
+
+  void append_tokens(std::int64_t row, std::string& line) const {
+    line += R"("predictions":[)";
+    for (std::int64_t token = 0; token < length(row); ++token) {
+      if (token > 0) line += ",";
+      line += name(row * batch_.padded_length + token);
+    }
+  }
+
+  [[nodiscard]] const std::string& name(std::int64_t index) const {
+    return names_[static_cast<std::size_t>(chosen_.const_data_ptr<std::int64_t>()[index])];
+  }
+
+  const data::Batch& batch_;
+  const std::vector<std::string>& names_;
+  bool per_token_;
+  at::Tensor probabilities_;  ///< double [batch, classes] or [batch, tokens, classes]
+  at::Tensor chosen_;         ///< int64 [batch] or [batch, tokens]
+};
+
+}  // namespace
+
+void predict(distributed::Communicator& communicator, const Encoder& encoder,
+             const data::Dataset& dataset, const std::vector<std::string>& label_names,
+             const EvaluationOptions& options, const std::function<void(std::string_view)>& write) {
+  const at::NoGradGuard no_gradients;
+  const std::vector<std::string> names = quoted(label_names);
+  const std::int64_t count = data::evaluation_batch_count(dataset, options.micro_batch);
+  const std::int64_t round = kMicroBatchesOfARound * communicator.world_size();
+  for (std::int64_t first = 0; first < count; first += round) {
+    const distributed::ElementRange run = distributed::even_part(
+        std::min(round, count - first), communicator.rank(), communicator.world_size());
+    std::string mine;
+    for (std::int64_t index = first + run.begin; index < first + run.end; ++index) {
+      if (options.heartbeat) options.heartbeat();
+      const data::Batch batch = data::evaluation_batch(dataset, index, options.micro_batch,
+                                                       options.max_length, kLengthMultiple);
+      const AveragedDraws draws = average_draws(encoder, encoder_input(batch), options);
+      mine += Lines(batch, draws.probabilities, names).text();
+    }
+    if (options.heartbeat) options.heartbeat();
+    for (const std::string& part : distributed::all_gather_strings(communicator, mine)) {
+      if (communicator.rank() == 0) write(part);
+    }
+  }
+}
+
+}  // namespace sbm::trainer
