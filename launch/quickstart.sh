@@ -108,6 +108,7 @@ ${bold}Go on with${plain}
   # full attention, to compare
   $mpirun_line $sbm train --config $config --run-dir runs/full --set model.attention.type=FULL
 
-  # the published ListOps run, long on a CPU; stop it with Ctrl-C, start it again with the same line
+  # the published ListOps run, long on a CPU; stop it with kill -USR1 and the process id of
+  # mpirun, start it again with the same line
   $mpirun_line $sbm train --config configs/lra/listops.textproto
 TEXT
