@@ -15,7 +15,7 @@ config=configs/quickstart.textproto
 run=runs/quickstart
 sbm=build/release/sbm
 ranks=2
-build_space=1500   # MB of build/release with the program alone, measured and rounded up
+build_space=1000   # MB of build/release and of what ccache keeps of it, measured and rounded up
 build_only=no
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }

@@ -16,8 +16,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 presets=()
 pattern=
 
-# Disk space in MB of the build trees, measured and rounded up.
-declare -A tree_space=([release]=2500 [asan]=4000 [tsan]=800)
+# Disk space in MB of the build trees and of what ccache keeps of them, measured and rounded up.
+declare -A tree_space=([release]=1000 [asan]=1600 [tsan]=200)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 refuse() {
@@ -74,7 +74,7 @@ run_suites() {
   [ -z "$pattern" ] || set -- "$@" -R "$pattern"
   "${launcher[@]}" ctest --test-dir "$build" -j "$(nproc)" --output-junit "$report" "$@" || true
   # <testsuite name="..." tests="12" failures="0" disabled="0" skipped="1" ...>, an attribute a line
-  counts=$(tr '\n\t' '  ' <"$report" 2>/dev/null | grep -oE '<testsuite [^>]*>' | head -n 1) || true
+  counts=$(cat "$report" 2>/dev/null | tr '\n\t' '  ' | grep -oE '<testsuite [^>]*>' | head -n 1) || true
   count_of() { grep -oE " $1=\"[0-9]+\"" <<<"$counts" | grep -oE '[0-9]+'; }
   tests=$(count_of tests) && failed=$(count_of failures) && skipped=$(( $(count_of skipped) + $(count_of disabled) )) || {
     echo "tests/run.sh: ctest wrote no report $report" >&2
