@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iostream>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "launch/command.h"
 #include "launch/version.h"
 #include "trainer/nearest_name.h"
@@ -14,10 +16,10 @@ namespace {
 
 constexpr const char* kFooter =
     "Examples:\n"
-    "  sbm train --config configs/quickstart/listops-short.textproto\n"
+    "  sbm train --config configs/quickstart.textproto\n"
     "  mpirun -n 4 --bind-to none sbm train --config F      the same run on four ranks\n"
-    "  sbm eval --checkpoint runs/listops-short --split test\n"
-    "  sbm report runs/listops-short\n"
+    "  sbm eval --checkpoint runs/quickstart --split test\n"
+    "  sbm report runs/quickstart\n"
     "\n"
     "Exit codes: 0 done; 2 usage or configuration; 3 data; 4 checkpoint; 5 training diverged;\n"
     "6 a peer or a collective failed; 70 internal error; 75 stopped after a checkpoint, run again\n"
@@ -86,7 +88,10 @@ int run_program(int argc, char** argv) {
     return session.fail(kUsageError, usage_message(program, error, argc, argv));
   }
   try {
-    return action(session);
+    const int code = action(session);
+    std::cout << std::flush;
+    if (!std::cout) throw Error("standard output: the answer could not be written");
+    return code;
   } catch (const std::exception& error) {
     const ExitCode code = exit_code_of(error);
     const std::string prefix = code == kInternalFailure ? "internal error: " : "";
