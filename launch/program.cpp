@@ -94,7 +94,10 @@ int run_program(int argc, char** argv) {
     return code;
   } catch (const std::exception& error) {
     const ExitCode code = exit_code_of(error);
-    const std::string prefix = code == kInternalFailure ? "internal error: " : "";
+    // A plain Error is the system's doing (a full disk, missing rights), not a defect of ours.
+    const bool system = dynamic_cast<const Error*>(&error) != nullptr &&
+                        dynamic_cast<const InternalError*>(&error) == nullptr;
+    const std::string prefix = code == kInternalFailure && !system ? "internal error: " : "";
     return session.fail(code, prefix + error.what());
   }
 }
