@@ -78,31 +78,47 @@ bool looks_complete(const Directory& checkpoints, const Found& found) {
   }
 }
 
+// What retain() would remove, and the newest checkpoint that it would keep.
+struct Surplus {
+  std::int64_t newest = -1;
+  std::vector<std::int64_t> steps;
+};
+
+Surplus surplus_in(const Directory& checkpoints, std::int64_t keep_last,
+                   std::span<const std::int64_t> protected_steps) {
+  Surplus surplus;
+  std::int64_t kept = 0;
+  for (const Found& found : complete_in(checkpoints)) {
+    if (!looks_complete(checkpoints, found)) continue;
+    if (kept == 0) surplus.newest = found.step;
+    if (kept++ < keep_last) continue;
+    if (std::find(protected_steps.begin(), protected_steps.end(), found.step) ==
+        protected_steps.end()) {
+      surplus.steps.push_back(found.step);
+    }
+  }
+  return surplus;
+}
+
 // Rank 0's part of retain(). A crash between any two calls leaves complete checkpoints and
 // leftovers, nothing else.
 std::vector<std::int64_t> remove_old(const std::filesystem::path& path, std::int64_t keep_last,
                                      std::span<const std::int64_t> protected_steps,
                                      FileSystem& system) {
-  std::vector<std::int64_t> removed;
   const auto checkpoints = open_if_there(path, system);
-  if (!checkpoints) return removed;
-  std::int64_t kept = 0;
-  for (const Found& found : complete_in(*checkpoints)) {
-    if (!looks_complete(*checkpoints, found)) continue;
-    if (kept++ < keep_last) continue;
-    if (std::find(protected_steps.begin(), protected_steps.end(), found.step) !=
-        protected_steps.end()) {
-      continue;
-    }
-    const std::string grave = deleted_name(found.step);
+  if (!checkpoints) return {};
+  const Surplus surplus = surplus_in(*checkpoints, keep_last, protected_steps);
+  if (surplus.steps.empty()) return {};
+  // Sizes show no changed byte: the last sound checkpoint could be among those to go.
+  if (!damage_of(*checkpoints, step_name(surplus.newest)).empty()) return {};
+  for (const std::int64_t step : surplus.steps) {
+    const std::string grave = deleted_name(step);
     if (checkpoints->exists(grave)) checkpoints->remove_folder(grave);
-    checkpoints->rename(step_name(found.step), grave);
-    removed.push_back(found.step);
+    checkpoints->rename(step_name(step), grave);
   }
-  if (removed.empty()) return removed;
   checkpoints->sync();
-  for (const std::int64_t step : removed) checkpoints->remove_folder(deleted_name(step));
-  return removed;
+  for (const std::int64_t step : surplus.steps) checkpoints->remove_folder(deleted_name(step));
+  return surplus.steps;
 }
 
 }  // namespace

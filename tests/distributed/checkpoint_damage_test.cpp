@@ -311,5 +311,21 @@ TEST_F(CheckpointDamage, RetainKeepsTheNewestAndTheProtected) {
   EXPECT_THROW(retain(*communicator, checkpoints_, 0, {}), InternalError);
 }
 
+// The right sizes, one wrong byte: the older checkpoint is the last sound one.
+TEST_F(CheckpointDamage, RetainRemovesNothingWhileTheNewestIsDamaged) {
+  const auto file = folder_ / "trainer_state.json";
+  const char original = static_cast<char>(std::ifstream(file, std::ios::binary).get());
+  poke(file, 0, static_cast<char>(original ^ 1));
+  run_local_group(2, [&](Communicator& communicator) {
+    EXPECT_THAT(retain(communicator, checkpoints_, 1, {}), ElementsAre());
+    std::vector<std::string> warnings;
+    const auto found = find_newest(communicator, checkpoints_, warnings);
+    EXPECT_TRUE(found && found->step == 10);
+  });
+  poke(file, 0, original);
+  const auto communicator = make_single_process_communicator();
+  EXPECT_THAT(retain(*communicator, checkpoints_, 1, {}), ElementsAre(10));
+}
+
 }  // namespace
 }  // namespace sbm::distributed::checkpoint
