@@ -52,8 +52,6 @@ class Communicator {
                                            std::span<const std::size_t> receive_offsets) = 0;
   /// Elementwise integer sum over ranks, in place.
   virtual std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) = 0;
-  /// Elementwise integer maximum over ranks, in place.
-  virtual std::unique_ptr<Work> all_reduce_max(std::span<std::int64_t> values) = 0;
   virtual std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) = 0;
   virtual std::unique_ptr<Work> barrier() = 0;
 

@@ -6,8 +6,7 @@
 
 #include "distributed/communicator.h"
 #include "distributed/flat_layout.h"
-#include "distributed/sum_tree.h"         // IWYU pragma: export
-#include "distributed/tree_all_reduce.h"  // IWYU pragma: export
+#include "distributed/sum_tree.h"  // IWYU pragma: export
 
 namespace sbm::distributed {
 

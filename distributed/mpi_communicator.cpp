@@ -124,25 +124,16 @@ std::unique_ptr<Work> MpiCommunicator::all_gather(std::span<const std::byte> sen
   return work;
 }
 
-std::unique_ptr<Work> MpiCommunicator::all_reduce(std::string operation,
-                                                  std::span<std::int64_t> values, MPI_Op op) {
-  auto work = std::make_unique<MpiWork>(group_, std::move(operation));
+std::unique_ptr<Work> MpiCommunicator::all_reduce_sum(std::span<std::int64_t> values) {
+  auto work = std::make_unique<MpiWork>(group_, "all_reduce_sum");
   const std::size_t most = max_message_bytes_ / sizeof(std::int64_t);
   for (std::size_t at = 0; at < values.size(); at += most) {
     const int count = static_cast<int>(std::min(most, values.size() - at));
-    check_mpi(MPI_Iallreduce(MPI_IN_PLACE, values.data() + at, count, MPI_INT64_T, op, group_->comm,
-                             work->add(MpiWork::kEveryone)),
+    check_mpi(MPI_Iallreduce(MPI_IN_PLACE, values.data() + at, count, MPI_INT64_T, MPI_SUM,
+                             group_->comm, work->add(MpiWork::kEveryone)),
               "MPI_Iallreduce", group_->who());
   }
   return work;
-}
-
-std::unique_ptr<Work> MpiCommunicator::all_reduce_sum(std::span<std::int64_t> values) {
-  return all_reduce("all_reduce_sum", values, MPI_SUM);
-}
-
-std::unique_ptr<Work> MpiCommunicator::all_reduce_max(std::span<std::int64_t> values) {
-  return all_reduce("all_reduce_max", values, MPI_MAX);
 }
 
 std::unique_ptr<Work> MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {

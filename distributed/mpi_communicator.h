@@ -41,15 +41,12 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Work> all_gather(std::span<const std::byte> send, std::span<std::byte> receive,
                                    std::span<const std::size_t> receive_offsets) override;
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) override;
-  std::unique_ptr<Work> all_reduce_max(std::span<std::int64_t> values) override;
   std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) override;
   std::unique_ptr<Work> barrier() override;
 
   [[noreturn]] void abort(int exit_code) override;
 
  private:
-  std::unique_ptr<Work> all_reduce(std::string operation, std::span<std::int64_t> values,
-                                   MPI_Op op);
   void start_receive(MpiWork& work, std::span<std::byte> part, int peer);
   void start_send(MpiWork& work, std::span<const std::byte> part, int peer);
 

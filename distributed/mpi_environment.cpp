@@ -75,10 +75,4 @@ std::unique_ptr<Communicator> MpiEnvironment::world() const {
   return std::make_unique<MpiCommunicator>(MPI_COMM_WORLD);
 }
 
-void MpiEnvironment::abort(int exit_code) {
-  if (initialised_) MPI_Abort(MPI_COMM_WORLD, exit_code);
-  throw CommunicationError("asked to abort with exit code " + std::to_string(exit_code) +
-                           ", but no MPI job was there to end");
-}
-
 }  // namespace sbm::distributed

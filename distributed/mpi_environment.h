@@ -10,8 +10,8 @@ namespace sbm::distributed {
 /// started by mpirun or srun, finalises it at the end. One thread, the constructing one, calls MPI.
 /// When an exception unwinds it, it leaves MPI as it is instead of waiting for the peers: the
 /// launcher then ends them and reports this process's exit code. A rank that catches an error which
-/// its peers do not share calls abort() instead of leaving this scope in peace, or it would wait
-/// for them in MPI_Finalize.
+/// its peers do not share calls Communicator::abort() instead of leaving this scope in peace, or it
+/// would wait for them in MPI_Finalize.
 class MpiEnvironment {
  public:
   /// Throws CommunicationError when MPI cannot start, or knows another number of ranks than the
@@ -26,10 +26,6 @@ class MpiEnvironment {
 
   /// The world as a Communicator; SingleProcess when no launcher started this process.
   [[nodiscard]] std::unique_ptr<Communicator> world() const;
-
-  /// Ends every rank of the job with this exit code, now. Throws CommunicationError when there is
-  /// no job.
-  [[noreturn]] void abort(int exit_code);
 
  private:
   bool initialised_ = false;

@@ -57,9 +57,6 @@ class SingleProcess final : public Communicator {
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t>) override {
     return std::make_unique<FinishedWork>();
   }
-  std::unique_ptr<Work> all_reduce_max(std::span<std::int64_t>) override {
-    return std::make_unique<FinishedWork>();
-  }
   std::unique_ptr<Work> broadcast(std::span<std::byte>, int root) override {
     check_root("broadcast", root, 1);
     return std::make_unique<FinishedWork>();

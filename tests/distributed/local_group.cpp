@@ -97,14 +97,10 @@ class Meeting {
       const auto source = std::find_if(
           calls.begin(), calls.end(), [](const auto& call) { return !call->send_offsets.empty(); });
       for (auto& call : calls) copy_own_part((*source)->receive, call->receive);
-    } else if (operation.starts_with("all_reduce")) {
-      const bool sum = operation == "all_reduce_sum";
+    } else if (operation == "all_reduce_sum") {
       for (std::size_t i = 0; i < calls[0]->values.size(); ++i) {
         std::int64_t total = calls[0]->values[i];
-        for (std::size_t r = 1; r < ranks_; ++r) {
-          const std::int64_t value = calls[r]->values[i];
-          total = sum ? total + value : std::max(total, value);
-        }
+        for (std::size_t r = 1; r < ranks_; ++r) total += calls[r]->values[i];
         for (auto& call : calls) call->values[i] = total;
       }
     }
@@ -170,9 +166,6 @@ class LocalRank final : public Communicator {
   }
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) override {
     return start({.operation = "all_reduce_sum", .values = values});
-  }
-  std::unique_ptr<Work> all_reduce_max(std::span<std::int64_t> values) override {
-    return start({.operation = "all_reduce_max", .values = values});
   }
   std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) override {
     check_root("broadcast", root, world_size_);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/tree_sum.h"
 #include "distributed/gradient_reducer.h"
+#include "distributed/tree_all_reduce.h"
 #include "tests/distributed/local_group.h"
 #include "tests/distributed/training_suite.h"
 

@@ -14,6 +14,7 @@
 #include "base/tree_sum.h"
 #include "distributed/gradient_reducer.h"
 #include "distributed/sharded_adamw.h"
+#include "distributed/tree_all_reduce.h"
 
 namespace sbm::distributed {
 namespace {

@@ -36,7 +36,7 @@ int run_tests() {
     listeners.Append(new FailuresOnly);
   }
   std::int64_t failed = RUN_ALL_TESTS();
-  the_world->all_reduce_max(std::span(&failed, 1))->wait();
+  the_world->all_reduce_sum(std::span(&failed, 1))->wait();
   return failed == 0 ? 0 : 1;
 }
 
