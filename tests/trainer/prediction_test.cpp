@@ -174,10 +174,13 @@ TEST_F(Prediction, WorksOnDataWithoutLabels) {
                                      .second_moment = moment,
                                      .trainer_state = "{}",
                                      .sampler_version = kernels::kSamplerVersion,
+                                     .data_fingerprint = {},
                                      .configuration = R"(task { name: "test/classes" } model {)" +
                                                       model_.ShortDebugString() + "}"});
 
-  LoadRequest request{.checkpoint = saved.folder, .data_folder = folder_.path() / "unlabelled"};
+  LoadRequest request;
+  request.checkpoint = saved.folder;
+  request.data_folder = folder_.path() / "unlabelled";
   const LoadedModel unlabelled(*communicator, request);
   EXPECT_EQ(unlabelled.step(), 12);
   EXPECT_EQ(unlabelled.label_names(), (std::vector<std::string>{"0", "1", "2"}));
