@@ -20,8 +20,9 @@ struct AttentionTimes {
   double full_seconds = 0.0;     ///< median of a step of LibTorch's full attention
   double ratio = 0.0;            ///< median of sbm over full, each of one repeat
   std::int64_t input_bytes = 0;  ///< queries, keys, values, memberships and block matrices
-  /// Peak of resident memory in one step along sampled edges beyond its inputs; empty where /proc
-  /// does not tell.
+  /// Peak of resident memory in one step along sampled edges beyond its inputs, in a process that
+  /// has run such steps before, so freed blocks that the allocator keeps count too; empty where
+  /// /proc does not tell.
   std::optional<std::int64_t> peak_bytes;
 };
 

@@ -91,11 +91,15 @@ TEST_F(Prediction, AveragesTheDrawsOfEachSample) {
   const std::string text = predicted(encoder, dataset, dataset.label_names(), options_);
   const std::vector<nlohmann::json> lines = parsed(text);
   ASSERT_EQ(lines.size(), kSamples);
+  at::Tensor of_batch;
   for (std::uint64_t id = 0; id < kSamples; ++id) {
-    const auto index = static_cast<std::int64_t>(id) / 4;
-    const at::Tensor expected = expected_probabilities(
-        encoder, data::evaluation_batch(dataset, index, 4, 48, kLengthMultiple), 7,
-        3)[static_cast<std::int64_t>(id) % 4];
+    const auto row = static_cast<std::int64_t>(id) % 4;
+    if (row == 0) {
+      const auto index = static_cast<std::int64_t>(id) / 4;
+      of_batch = expected_probabilities(
+          encoder, data::evaluation_batch(dataset, index, 4, 48, kLengthMultiple), 7, 3);
+    }
+    const at::Tensor expected = of_batch[row];
     const nlohmann::json& line = lines[id];
     EXPECT_EQ(line.size(), 3U);
     EXPECT_EQ(line["sample"], id);
@@ -112,7 +116,7 @@ TEST_F(Prediction, AveragesTheDrawsOfEachSample) {
 }
 
 TEST_F(Prediction, NamesALabelForEachTokenThatIsKept) {
-  data::write_token_dataset(folder_.path() / "tokens", 25);
+  data::write_token_dataset(folder_.path() / "tokens", 13);
   const data::Dataset dataset = data::Dataset::open(folder_.path() / "tokens", "train");
   ModelParameters parameters(model_, {1000, 2, data::LabelKind::kPerToken}, 1);
   scatter(parameters, 2);
@@ -120,15 +124,17 @@ TEST_F(Prediction, NamesALabelForEachTokenThatIsKept) {
   options_.max_length = 7;  // samples have up to 11 tokens
   const std::vector<nlohmann::json> lines =
       parsed(predicted(encoder, dataset, dataset.label_names(), options_));
-  ASSERT_EQ(lines.size(), 25U);
-  for (std::int64_t id = 0; id < 25; ++id) {
+  ASSERT_EQ(lines.size(), 13U);
+  at::Tensor of_batch;
+  for (std::int64_t id = 0; id < 13; ++id) {
     const nlohmann::json& line = lines[static_cast<std::size_t>(id)];
     EXPECT_EQ(line.size(), 2U);
     EXPECT_EQ(line["sample"], id);
-    const at::Tensor chosen =
-        expected_probabilities(
-            encoder, data::evaluation_batch(dataset, id / 4, 4, 7, kLengthMultiple), 7, 3)[id % 4]
-            .argmax(-1);
+    if (id % 4 == 0) {
+      of_batch = expected_probabilities(
+          encoder, data::evaluation_batch(dataset, id / 4, 4, 7, kLengthMultiple), 7, 3);
+    }
+    const at::Tensor chosen = of_batch[id % 4].argmax(-1);
     ASSERT_EQ(line["predictions"].size(), std::min<std::size_t>(7, 1 + id % 11));
     for (std::size_t token = 0; token < line["predictions"].size(); ++token) {
       const auto label = chosen[static_cast<std::int64_t>(token)].item<std::int64_t>();
