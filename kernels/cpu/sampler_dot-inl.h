@@ -110,13 +110,12 @@ HWY_INLINE Sum add_products(Half a, Half b, Sum sum) {
   // As an intrinsic, g++ 12 copies and spills the accumulators.
   asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
   return sum;
-#elif !HWY_ARCH_X86 || HWY_TARGET == HWY_EMU128
-#error \
-    "On this target ReorderWidenMulAccumulate puts a part of the sums into its second accumulator, \
-which add_products() drops: write its products for the target, or build the scalar one only."
 #else
-  Sum unused = hn::Zero(Sums());
-  return hn::ReorderWidenMulAccumulate(Sums(), a, b, sum, unused);
+  // On x86's own targets the second accumulator stays zero; elsewhere it takes odd products.
+  Sum other = hn::Zero(Sums());
+  sum = hn::ReorderWidenMulAccumulate(Sums(), a, b, sum, other);
+  constexpr bool kPairsInOne = HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128;
+  return kPairsInOne ? sum : hn::RearrangeToOddPlusEven(sum, other);
 #endif
 }
 
