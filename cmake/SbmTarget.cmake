@@ -19,7 +19,7 @@ set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")
 if(SBM_SANITIZE)
   add_compile_options(-fsanitize=${SBM_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all
-                      # Instrumented code of <regex> looks uninitialised to g++ 12.
+                      # Instrumented code of the standard library looks uninitialised to g++ 12.
                       -Wno-maybe-uninitialized)
   add_link_options(-fsanitize=${SBM_SANITIZE})
 endif()
