@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
 #include "launch/command.h"
-#include "trainer/checkpoint_evaluation.h"
+#include "trainer/named_checkpoint.h"
 
 namespace sbm::launch {
 namespace {

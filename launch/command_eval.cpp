@@ -7,82 +7,79 @@
 #include <string>
 
 #include "launch/command.h"
+#include "launch/model_options.h"
 #include "launch/runtime.h"
 #include "trainer/checkpoint_evaluation.h"
-#include "trainer/task_data.h"
+#include "trainer/loaded_model.h"
+#include "trainer/mask_control.h"
 
 namespace sbm::launch {
 namespace {
 
 struct Options {
-  std::string checkpoint;
-  std::string split = "test";
-  std::string data_folder;
-  std::string mask = "learned";
-  int draws = 0;
-  int threads = 0;
+  ModelOptions model;
   bool json = false;
 };
 
-nlohmann::json as_json(const trainer::CheckpointEvaluation& evaluation, const Options& options,
-                       const std::filesystem::path& checkpoint) {
-  const trainer::EvaluationRecord& record = evaluation.record;
-  return {{"task", evaluation.task},
+// One evaluation with what it was asked for.
+struct Answer {
+  const trainer::LoadedModel& model;
+  const trainer::EvaluationOptions& options;
+  std::filesystem::path checkpoint;
+  trainer::CheckpointEvaluation evaluation;
+};
+
+nlohmann::json as_json(const Answer& answer) {
+  const trainer::EvaluationRecord& record = answer.evaluation.record;
+  return {{"task", answer.model.dataset().task()},
           {"split", record.split},
-          {"checkpoint", checkpoint.string()},
+          {"checkpoint", answer.checkpoint.string()},
           {"step", record.step},
-          {"mask", options.mask},
-          {"draws", evaluation.draws},
+          {"mask", trainer::mask_control_name(answer.options.mask)},
+          {"draws", answer.options.draws},
           {"samples", record.samples},
           {"loss", record.loss},
           {"metrics", record.metrics},
-          {"majority_share", evaluation.majority_share},
+          {"majority_share", answer.evaluation.majority_share},
           {"density", record.density},
           {"density_with_self_loops", record.density_with_self_loops},
           {"head_density", record.head_density}};
 }
 
-std::string as_text(const trainer::CheckpointEvaluation& evaluation, const Options& options,
-                    const std::filesystem::path& checkpoint) {
-  const trainer::EvaluationRecord& record = evaluation.record;
+std::string as_text(const Answer& answer) {
+  const trainer::EvaluationRecord& record = answer.evaluation.record;
+  const int draws = answer.options.draws;
   std::string text = fmt::format(
       "{} {}: {} samples, {} mask, {} draw{}\n  checkpoint   {}\n  loss         {:.4f}\n",
-      evaluation.task, record.split, record.samples, options.mask, evaluation.draws,
-      evaluation.draws == 1 ? "" : "s", checkpoint.string(), record.loss);
+      answer.model.dataset().task(), record.split, record.samples,
+      trainer::mask_control_name(answer.options.mask), draws, draws == 1 ? "" : "s",
+      answer.checkpoint.string(), record.loss);
   for (const auto& [name, value] : record.metrics) {
     text += fmt::format("  {:<12} {:.2f} %\n", name, 100.0 * value);
   }
   return text + fmt::format(
                     "  majority     {:.2f} %\n  density      {:.2f} % drawn, {:.2f} % with "
                     "self-loops\n",
-                    100.0 * evaluation.majority_share, 100.0 * record.density,
+                    100.0 * answer.evaluation.majority_share, 100.0 * record.density,
                     100.0 * record.density_with_self_loops);
 }
 
 int run_eval(Session& session, const Options& options) {
-  trainer::CheckpointEvaluationRequest request;
-  request.checkpoint = trainer::find_checkpoint(options.checkpoint);
-  request.split = options.split;
-  request.data_folder = options.data_folder;
-  request.mask = trainer::parse_mask_control(options.mask);
-  if (options.draws > 0) request.draws = options.draws;
-  // <run>/checkpoints/step-N: the run folder is two up.
-  request.generated_data_root = trainer::generated_data_root(
-      std::filesystem::absolute(request.checkpoint).parent_path().parent_path());
-
+  const trainer::MaskControl mask = trainer::parse_mask_control(options.model.mask);
+  const trainer::LoadRequest request = load_request(options.model);
   distributed::Communicator& communicator = session.communicator();
-  trainer::Runtime settings;
-  settings.set_threads(options.threads);
-  Runtime runtime(communicator, settings);
-  request.heartbeat = runtime.heartbeat();
-  request.message = [](const std::string& text) { std::cerr << text << "\n"; };
-  const trainer::CheckpointEvaluation evaluation =
-      trainer::evaluate_checkpoint(communicator, request);
+  Runtime runtime(communicator, runtime_settings(options.model));
+  const auto heartbeat = runtime.heartbeat();
+  const trainer::LoadedModel model(communicator, request);
+  trainer::EvaluationOptions evaluation = model.evaluation_options(options.model.draws, mask);
+  evaluation.heartbeat = [&] { heartbeat(model.step(), "evaluation"); };
+  const Answer answer{model, evaluation, request.checkpoint,
+                      trainer::evaluate_checkpoint(communicator, model, evaluation)};
   if (communicator.rank() != 0) return kDone;
   if (options.json) {
-    std::cout << as_json(evaluation, options, request.checkpoint).dump() << "\n";
+    std::cout << as_json(answer).dump() << "\n";
   } else {
-    std::cout << as_text(evaluation, options, request.checkpoint);
+    std::cout << as_text(answer);
   }
   return kDone;
 }
@@ -93,23 +90,7 @@ void add_eval_command(CLI::App& program, Action& action) {
   CLI::App* command = program.add_subcommand(
       "eval", "Evaluate a checkpoint on every sample of a split; works under mpirun too");
   auto options = std::make_shared<Options>();
-  command
-      ->add_option("--checkpoint", options->checkpoint,
-                   "Run folder (its best checkpoint) or a checkpoint's folder")
-      ->required();
-  command->add_option("--split", options->split, "train, validation or test")
-      ->capture_default_str();
-  command->add_option("--data", options->data_folder, "Data folder [the one the run used]");
-  command
-      ->add_option("--mask", options->mask,
-                   "learned, or a control with other masks: random, rank1, full")
-      ->capture_default_str();
-  command
-      ->add_option("--draws", options->draws,
-                   "Masks drawn a sample, probabilities averaged [training.evaluation_draws]")
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--threads", options->threads, "Threads a rank [its share of the processors]")
-      ->check(CLI::Range(1, 4096));
+  add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options, &action] {
     action = [options](Session& session) { return run_eval(session, *options); };

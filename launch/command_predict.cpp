@@ -12,23 +12,18 @@
 #include "base/error.h"
 #include "data/durable_file.h"
 #include "launch/command.h"
+#include "launch/model_options.h"
 #include "launch/runtime.h"
-#include "trainer/checkpoint_evaluation.h"
 #include "trainer/loaded_model.h"
+#include "trainer/mask_control.h"
 #include "trainer/prediction.h"
-#include "trainer/task_data.h"
 
 namespace sbm::launch {
 namespace {
 
 struct Options {
-  std::string checkpoint;
-  std::string split = "test";
-  std::string data_folder;
-  std::string mask = "learned";
+  ModelOptions model;
   std::string out;
-  int draws = 0;
-  int threads = 0;
   bool json = false;
 };
 
@@ -90,32 +85,16 @@ int run_predict(Session& session, const Options& options) {
         "--json: expected --out with it, found none; the predictions themselves "
         "would be on stdout");
   }
-  const trainer::MaskControl mask = trainer::parse_mask_control(options.mask);
-  trainer::LoadRequest request;
-  request.checkpoint = trainer::find_checkpoint(options.checkpoint);
-  request.split = options.split;
-  request.data_folder = options.data_folder;
-  // <run>/checkpoints/step-N: the run folder is two up.
-  request.generated_data_root = trainer::generated_data_root(
-      std::filesystem::absolute(request.checkpoint).parent_path().parent_path());
-  request.message = [](const std::string& text) { std::cerr << text << "\n"; };
-
+  const trainer::MaskControl mask = trainer::parse_mask_control(options.model.mask);
+  const trainer::LoadRequest request = load_request(options.model);
   distributed::Communicator& communicator = session.communicator();
   std::optional<Output> output;
   if (communicator.rank() == 0) output.emplace(options.out);
-  trainer::Runtime settings;
-  settings.set_threads(options.threads);
-  Runtime runtime(communicator, settings);
+  Runtime runtime(communicator, runtime_settings(options.model));
   const auto heartbeat = runtime.heartbeat();
   const trainer::LoadedModel model(communicator, request);
-  const trainer::Training& training = model.config().training();
-  const trainer::EvaluationOptions evaluation{
-      .micro_batch = training.micro_batch_size(),
-      .max_length = model.config().model().max_length(),
-      .seed = training.seed(),
-      .draws = options.draws > 0 ? options.draws : training.evaluation_draws(),
-      .mask = mask,
-      .heartbeat = [&] { heartbeat(model.step(), "prediction"); }};
+  trainer::EvaluationOptions evaluation = model.evaluation_options(options.model.draws, mask);
+  evaluation.heartbeat = [&] { heartbeat(model.step(), "prediction"); };
   trainer::predict(communicator, model.encoder(), model.dataset(), model.label_names(), evaluation,
                    [&output](std::string_view lines) { output->write(lines); });
   if (!output) return kDone;
@@ -131,23 +110,7 @@ void add_predict_command(CLI::App& program, Action& action) {
       "predict",
       "Predict every sample of a split, labelled or not, a JSON object a line; works under mpirun");
   auto options = std::make_shared<Options>();
-  command
-      ->add_option("--checkpoint", options->checkpoint,
-                   "Run folder (its best checkpoint) or a checkpoint's folder")
-      ->required();
-  command->add_option("--split", options->split, "train, validation or test")
-      ->capture_default_str();
-  command->add_option("--data", options->data_folder, "Data folder [the one the run used]");
-  command
-      ->add_option("--mask", options->mask,
-                   "learned, or a control with other masks: random, rank1, full")
-      ->capture_default_str();
-  command
-      ->add_option("--draws", options->draws,
-                   "Masks drawn a sample, probabilities averaged [training.evaluation_draws]")
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--threads", options->threads, "Threads a rank [its share of the processors]")
-      ->check(CLI::Range(1, 4096));
+  add_model_options(*command, options->model);
   command->add_option("--out", options->out, "File to make, one that is not there yet [stdout]");
   command->add_flag("--json", options->json,
                     "One JSON object about the whole on stdout; needs --out");

@@ -11,8 +11,8 @@
 #include "launch/rank_log.h"
 #include "launch/rank_table.h"
 #include "launch/runtime.h"
-#include "trainer/checkpoint_evaluation.h"
 #include "trainer/config.h"
+#include "trainer/named_checkpoint.h"
 #include "trainer/train.h"
 
 namespace sbm::launch {

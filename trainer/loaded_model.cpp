@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
-#include "trainer/checkpoint_evaluation.h"
+#include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
 
 namespace sbm::trainer {
@@ -20,11 +20,9 @@ Config configuration(const LoadRequest& request) {
   return config;
 }
 
-data::Dataset open_split(distributed::Communicator& communicator, const Config& config,
-                         const LoadRequest& request) {
-  const std::filesystem::path folder =
-      prepare_data(communicator, config, request.generated_data_root, request.message);
-  data::Dataset dataset = data::Dataset::open(folder, request.split);
+data::Dataset open_split(const std::filesystem::path& folder, const Config& config,
+                         const std::string& split) {
+  data::Dataset dataset = data::Dataset::open(folder, split);
   if (dataset.task() != config.task().name()) {
     throw DataError(folder.string() + ": expected data of task " + config.task().name() +
                     ", found " + dataset.task());
@@ -49,12 +47,14 @@ ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesys
 
 // Returns the step.
 std::int64_t load_weights(distributed::Communicator& communicator, const LoadRequest& request,
-                          const data::Dataset& dataset, ModelParameters& parameters) {
+                          const std::filesystem::path& data_folder, const data::Dataset& dataset,
+                          ModelParameters& parameters) {
   const checkpoint::Restored restored = checkpoint::load(
       communicator, request.checkpoint, parameters.layout(), parameters.weights(), {}, {});
   require_sampler_version(request.checkpoint, restored.sampler_version);
   if (request.data_folder.empty() && restored.data_fingerprint != dataset.fingerprint()) {
-    throw DataError("data of " + dataset.task() + ": expected what the run was trained on, " +
+    throw DataError(data_folder.string() +
+                    ": expected the data that the run was trained on, fingerprint " +
                     restored.data_fingerprint + ", found " + dataset.fingerprint() +
                     "; name other data with --data");
   }
@@ -72,15 +72,27 @@ ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& f
 
 LoadedModel::LoadedModel(distributed::Communicator& communicator, const LoadRequest& request)
     : config_(configuration(request)),
-      dataset_(open_split(communicator, config_, request)),
+      data_folder_(
+          prepare_data(communicator, config_, request.generated_data_root, request.message)),
+      dataset_(open_split(data_folder_, config_, request.split)),
       parameters_(config_.model(), shape_of(dataset_, request.checkpoint),
                   config_.training().seed()),
-      step_(load_weights(communicator, request, dataset_, parameters_)),
+      step_(load_weights(communicator, request, data_folder_, dataset_, parameters_)),
       encoder_(config_.model(), parameters_),
       label_names_(dataset_.label_names()) {
   for (auto id = std::ssize(label_names_); id < parameters_.shape().classes; ++id) {
     label_names_.push_back(std::to_string(id));
   }
+}
+
+EvaluationOptions LoadedModel::evaluation_options(std::optional<std::int32_t> draws,
+                                                  MaskControl mask) const {
+  const Training& training = config_.training();
+  return {.micro_batch = training.micro_batch_size(),
+          .max_length = config_.model().max_length(),
+          .seed = training.seed(),
+          .draws = draws.value_or(training.evaluation_draws()),
+          .mask = mask};
 }
 
 }  // namespace sbm::trainer

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "distributed/communicator.h"
 #include "trainer/config.pb.h"
 #include "trainer/encoder.h"
+#include "trainer/evaluation.h"
 #include "trainer/parameters.h"
 
 namespace sbm::trainer {
@@ -42,11 +44,15 @@ class LoadedModel {
   [[nodiscard]] const data::Dataset& dataset() const { return dataset_; }
   [[nodiscard]] const Encoder& encoder() const { return encoder_; }
   [[nodiscard]] std::int64_t step() const { return step_; }
+  /// How the run evaluated, but for what is given; heartbeat is left empty.
+  [[nodiscard]] EvaluationOptions evaluation_options(std::optional<std::int32_t> draws,
+                                                     MaskControl mask) const;
   /// By class id; the id in digits where the data name no labels.
   [[nodiscard]] const std::vector<std::string>& label_names() const { return label_names_; }
 
  private:
   Config config_;
+  std::filesystem::path data_folder_;
   data::Dataset dataset_;
   ModelParameters parameters_;
   std::int64_t step_ = 0;

@@ -11,9 +11,9 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "kernels/sampling.h"
 #include "trainer/batch_tensors.h"
-#include "trainer/checkpoint_evaluation.h"
 #include "trainer/config.h"
 #include "trainer/mask_picture.h"
+#include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
 
 namespace sbm::trainer {

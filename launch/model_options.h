@@ -1,0 +1,31 @@
+#pragma once
+
+#include <CLI/App.hpp>
+#include <optional>
+#include <string>
+
+#include "trainer/config.pb.h"
+#include "trainer/loaded_model.h"
+
+namespace sbm::launch {
+
+/// What every command asks that runs a checkpoint's model on a split of a data set.
+struct ModelOptions {
+  std::string checkpoint;
+  std::string split = "test";
+  std::string data_folder;
+  std::string mask = "learned";
+  std::optional<int> draws;
+  int threads = 0;
+};
+
+/// Declares them; `options` outlives the command.
+void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// The model and the data that are meant. Throws CheckpointError when there is no such checkpoint.
+trainer::LoadRequest load_request(const ModelOptions& options);
+
+/// --threads as a configuration's runtime settings.
+trainer::Runtime runtime_settings(const ModelOptions& options);
+
+}  // namespace sbm::launch
