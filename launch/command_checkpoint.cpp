@@ -5,7 +5,9 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
@@ -23,15 +25,21 @@ struct Options {
   bool json = false;
 };
 
+// People name a run or its checkpoints folder; both are clear. Nothing for any other folder.
+std::optional<std::filesystem::path> folder_of_checkpoints(const std::filesystem::path& named) {
+  const std::filesystem::path inner = named / "checkpoints";
+  if (std::filesystem::is_directory(inner)) return inner;
+  if (std::filesystem::is_directory(named) && !checkpoint::list(named).empty()) return named;
+  return std::nullopt;
+}
+
 int run_list(const Options& options) {
-  // People name a run or its checkpoints folder; both are clear.
-  const std::filesystem::path inner = std::filesystem::path(options.folder) / "checkpoints";
-  const std::filesystem::path folder =
-      std::filesystem::is_directory(inner) ? inner : std::filesystem::path(options.folder);
-  if (!std::filesystem::is_directory(folder)) {
-    throw CheckpointError(folder.string() +
+  if (!std::filesystem::is_directory(options.folder)) {
+    throw CheckpointError(options.folder +
                           ": expected a run folder or its checkpoints folder, found none");
   }
+  const std::filesystem::path folder =
+      folder_of_checkpoints(options.folder).value_or(options.folder);
   nlohmann::json all = nlohmann::json::array();
   for (const checkpoint::Found& found : checkpoint::list(folder)) {
     all.push_back({{"step", found.step}, {"folder", found.folder.string()}});
@@ -89,7 +97,7 @@ int run_inspect(const Options& options) {
   return kDone;
 }
 
-int run_verify(const Options& options) {
+int verify_one(const Options& options) {
   const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
   checkpoint::verify(folder);
   if (options.json) {
@@ -98,6 +106,50 @@ int run_verify(const Options& options) {
     std::cout << folder.string() << ": sound, every byte matches its checksum\n";
   }
   return kDone;
+}
+
+int verify_all(const Options& options, const std::filesystem::path& folder) {
+  const std::vector<checkpoint::Found> found = checkpoint::list(folder);
+  if (found.empty()) throw CheckpointError(folder.string() + ": expected a checkpoint, found none");
+  nlohmann::json all = nlohmann::json::array();
+  std::size_t damaged = 0;
+  for (const checkpoint::Found& one : found) {
+    std::string problem;
+    try {
+      checkpoint::verify(one.folder);
+    } catch (const CheckpointError& error) {
+      problem = error.what();
+      ++damaged;
+    }
+    const bool sound = problem.empty();
+    all.push_back({{"step", one.step},
+                   {"folder", one.folder.string()},
+                   {"sound", sound},
+                   {"problem", problem}});
+    if (!options.json) {
+      std::cout << one.folder.string() << (sound ? ": sound" : ": damaged: " + problem) << "\n"
+                << std::flush;  // each may take long
+    }
+  }
+  if (options.json) {
+    const nlohmann::json answer = {
+        {"folder", folder.string()}, {"sound", damaged == 0}, {"checkpoints", all}};
+    const auto replace = nlohmann::json::error_handler_t::replace;
+    std::cout << answer.dump(-1, ' ', false, replace) << "\n";
+    return damaged == 0 ? kDone : kCheckpointFailure;
+  }
+  if (damaged > 0) {
+    throw CheckpointError(
+        fmt::format("{}: {} of {} checkpoints damaged", folder.string(), damaged, found.size()));
+  }
+  std::cout << fmt::format("{} checkpoint{} verified, every byte matches its checksum\n",
+                           found.size(), found.size() == 1 ? "" : "s");
+  return kDone;
+}
+
+int run_verify(const Options& options) {
+  const auto folder = folder_of_checkpoints(options.folder);
+  return folder ? verify_all(options, *folder) : verify_one(options);
 }
 
 int run_export(const Options& options) {
@@ -119,19 +171,21 @@ void add_checkpoint_command(CLI::App& program, Action& action) {
       program.add_subcommand("checkpoint", "List, inspect, verify and export checkpoints");
   command->require_subcommand(1);
   auto options = std::make_shared<Options>();
-  const auto add = [&](const char* name, const char* description, int (*run)(const Options&)) {
+  const auto add = [&](const char* name, const char* description, const char* folder,
+                       int (*run)(const Options&)) {
     CLI::App* sub = command->add_subcommand(name, description);
-    sub->add_option("folder", options->folder, "Run folder (its best checkpoint) or a checkpoint")
-        ->required();
+    sub->add_option("folder", options->folder, folder)->required();
     sub->add_flag("--json", options->json, "One JSON object on stdout");
     sub->callback(
         [options, run, &action] { action = [options, run](Session&) { return run(*options); }; });
     return sub;
   };
-  add("list", "Complete checkpoints of a run, newest first", run_list);
-  add("inspect", "Show step, files and tensors", run_inspect);
-  add("verify", "Check every byte", run_verify);
-  add("export", "Write the model as one safetensors file", run_export)
+  constexpr const char* kOne = "Run folder (its best checkpoint) or a checkpoint";
+  add("list", "Complete checkpoints of a run, newest first", "Run folder or its checkpoints folder",
+      run_list);
+  add("inspect", "Show step, files and tensors", kOne, run_inspect);
+  add("verify", "Check every byte", "Run folder (all its checkpoints) or a checkpoint", run_verify);
+  add("export", "Write the model as one safetensors file", kOne, run_export)
       ->add_option("--out", options->out, "File to write, e.g. model.safetensors")
       ->required();
 }

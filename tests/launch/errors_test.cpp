@@ -120,9 +120,23 @@ TEST(Checkpoint, DamageIsSkippedByAutoAndRefusedByPath) {
   const TemporaryFolder folder;
   const TinyRun tiny(folder.path());
   ASSERT_EQ(run(tiny.train(2, "r")).code, 0);
+  const Outcome sound = sbm({"checkpoint", "verify", tiny.run_folder("r").string()});
+  EXPECT_EQ(sound.code, 0);
+  EXPECT_THAT(sound.out, HasSubstr("2 checkpoints verified"));
   const std::filesystem::path newest = tiny.checkpoint("r", 40);
   flip_byte(newest / "model-00000-of-00001.safetensors", 3000);
   EXPECT_EQ(sbm({"checkpoint", "verify", newest.string()}).code, 4);
+  // Of a run all checkpoints are looked at, not only the best or the newest.
+  const std::string run_folder = tiny.run_folder("r").string();
+  const Outcome all = sbm({"checkpoint", "verify", run_folder});
+  EXPECT_EQ(all.code, 4);
+  EXPECT_THAT(all.out, HasSubstr(newest.string() + ": damaged"));
+  EXPECT_THAT(all.out, HasSubstr(tiny.checkpoint("r", 20).string() + ": sound\n"));
+  EXPECT_THAT(all.err, HasSubstr("1 of 2 checkpoints damaged"));
+  const Outcome json = sbm({"checkpoint", "verify", run_folder, "--json"});
+  EXPECT_EQ(json.code, 4);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["sound"], false);
+  EXPECT_EQ(nlohmann::json::parse(json.out)["checkpoints"].size(), 2U);
   const Outcome named = run(tiny.train(2, "other", {"--resume=" + newest.string()}));
   EXPECT_EQ(named.code, 4) << named.err;
   EXPECT_THAT(named.err, HasSubstr("model-00000-of-00001.safetensors"));
