@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/cpu/sampler_linear.h"
 #include "kernels/cpu/sampler_rows.h"
 #include "kernels/edge_list.h"
-#include "kernels/sampler_linear.h"
 #include "kernels/sampling.h"
 
 namespace sbm::kernels::cpu {

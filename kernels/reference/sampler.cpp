@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "kernels/sampler_check.h"
 #include "kernels/sampler_counters.h"
@@ -38,7 +37,7 @@ SampledGraph::SampledGraph(const SamplingParams& params, std::int64_t batch, std
       row_exponents_(static_cast<std::size_t>(queries_)),
       key_entries_(static_cast<std::size_t>(keys_ * clusters_)),
       key_exponents_(static_cast<std::size_t>(keys_)),
-      sums_([&] {
+      linear_([&] {
         const float* memberships =
             params.key_membership + (batch * params.heads + head) * keys_ * clusters_;
         for (std::int64_t j = 0; j < keys_; ++j) {
@@ -48,7 +47,7 @@ SampledGraph::SampledGraph(const SamplingParams& params, std::int64_t batch, std
                   {memberships + j * clusters_, static_cast<std::size_t>(clusters_)},
                   key_entries_.data() + j * clusters_));
         }
-        return KeySums(keys());
+        return LinearBranch(keys(), law_, exploration_);
       }()) {
   const auto clusters = static_cast<std::size_t>(clusters_);
   std::vector<std::uint16_t> block(clusters * clusters);  // column by column
@@ -117,12 +116,10 @@ float SampledGraph::gate(std::int64_t row, std::int64_t key) const {
   return edge_gate(law_, threshold(row, key), is_saturated(probability(row, key), exploration_));
 }
 
-bool SampledGraph::is_linear(std::int64_t row) const {
-  return plan_row(weight_row(row), sums_, law_, exploration_).linear;
-}
+bool SampledGraph::is_linear(std::int64_t row) const { return linear_.takes(weight_row(row)); }
 
-std::vector<LinearEdge> SampledGraph::every_cell_row(std::int64_t row) const {
-  std::vector<LinearEdge> edges;
+std::vector<std::int64_t> SampledGraph::every_cell_row(std::int64_t row) const {
+  std::vector<std::int64_t> edges;
   for (std::int64_t key = 0; key < keys_; ++key) {
     if (!is_drawn(row, key)) continue;
     const auto i = static_cast<std::uint32_t>(row);
@@ -131,44 +128,36 @@ std::vector<LinearEdge> SampledGraph::every_cell_row(std::int64_t row) const {
     const std::uint32_t high = high_bits(mask_key_, i, j);
     const bool is_edge =
         high != t >> 16 ? high < t >> 16 : low_bits(mask_key_, i, j) < (t & 0xFFFF);
-    if (is_edge) edges.push_back({static_cast<std::int32_t>(key), gate(row, key)});
+    if (is_edge) edges.push_back(key);
   }
   return edges;
+}
+
+std::vector<std::int64_t> SampledGraph::linear_row(std::int64_t row) const {
+  return linear_.draw(
+      weight_row(row), static_cast<std::uint32_t>(row), mask_key_,
+      [&](std::int64_t key) { return is_drawn(row, key) ? threshold(row, key) : 0; });
 }
 
 EdgeList SampledGraph::sample() const {
   EdgeList graph;
   graph.diagonal_forced = self_loops_ == SelfLoops::kAdd;
   graph.row_offsets.push_back(0);
-  std::optional<KeyPrefix> prefix;
-  std::vector<LinearEdge> edges;
   for (std::int64_t i = 0; i < queries_; ++i) {
-    edges.clear();
+    std::vector<std::int64_t> edges;
     if (query_valid_[static_cast<std::size_t>(i)] != 0) {
-      graph.valid_cells += sums_.valid_keys;
-      const RowPlan plan = plan_row(weight_row(i), sums_, law_, exploration_);
-      if (plan.linear) {
-        if (!prefix) prefix.emplace(keys(), sums_);
-        const LinearRow call = {.law = law_,
-                                .exploration = exploration_,
-                                .stream = mask_key_,
-                                .row = static_cast<std::uint32_t>(i),
-                                .excluded_key = self_loops_ == SelfLoops::kNone ? -1 : i};
-        draw_linear_row(call, weight_row(i), plan, keys(), sums_, *prefix, edges);
-      } else {
-        edges = every_cell_row(i);
-      }
+      graph.valid_cells += linear_.valid_keys();
+      edges = is_linear(i) ? linear_row(i) : every_cell_row(i);
     }
     graph.drawn_edges += std::ssize(edges);
-    if (self_loops_ == SelfLoops::kAdd && i < keys_ && is_valid(i, i)) {
+    const bool forced = self_loops_ == SelfLoops::kAdd && i < keys_ && is_valid(i, i);
+    if (forced) {
       ++graph.forced_edges;
-      const auto here = std::find_if(edges.begin(), edges.end(),
-                                     [&](const LinearEdge& edge) { return edge.column > i; });
-      edges.insert(here, {static_cast<std::int32_t>(i), 0.0F});
+      edges.insert(std::upper_bound(edges.begin(), edges.end(), i), i);
     }
-    for (const LinearEdge& edge : edges) {
-      graph.columns.push_back(edge.column);
-      graph.gates.push_back(edge.gate);
+    for (const std::int64_t key : edges) {
+      graph.columns.push_back(static_cast<std::int32_t>(key));
+      graph.gates.push_back(forced && key == i ? 0.0F : gate(i, key));
     }
     graph.row_offsets.push_back(std::ssize(graph.columns));
   }

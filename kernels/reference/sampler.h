@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "kernels/edge_list.h"
-#include "kernels/sampler_linear.h"
+#include "kernels/reference/sampler_linear.h"
+#include "kernels/sampler_operands.h"
 #include "kernels/sampling.h"
 #include "kernels/status.h"
 
@@ -43,7 +44,8 @@ class SampledGraph {
  private:
   [[nodiscard]] std::uint32_t probability(std::int64_t row, std::int64_t key) const;
   [[nodiscard]] bool is_drawn(std::int64_t row, std::int64_t key) const;
-  [[nodiscard]] std::vector<LinearEdge> every_cell_row(std::int64_t row) const;
+  [[nodiscard]] std::vector<std::int64_t> every_cell_row(std::int64_t row) const;
+  [[nodiscard]] std::vector<std::int64_t> linear_row(std::int64_t row) const;
 
   std::int64_t queries_;
   std::int64_t keys_;
@@ -60,7 +62,7 @@ class SampledGraph {
   std::vector<std::int32_t> row_exponents_;  ///< R [queries]
   std::vector<std::uint16_t> key_entries_;   ///< K [keys, clusters]
   std::vector<std::uint8_t> key_exponents_;  ///< [keys]
-  KeySums sums_;
+  LinearBranch linear_;
 };
 
 /// Draws the masks of every (sample, head), in the order [batch, heads], with nothing but plain

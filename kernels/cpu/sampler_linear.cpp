@@ -1,4 +1,4 @@
-#include "kernels/sampler_linear.h"
+#include "kernels/cpu/sampler_linear.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include "kernels/sampler_fixed_point.h"
 #include "kernels/sampler_threshold.h"
 
-namespace sbm::kernels {
+namespace sbm::kernels::cpu {
 namespace {
 
 constexpr int kLargestScaleBits = 16;
@@ -243,4 +243,4 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
   edges.erase(std::unique(edges.begin(), edges.end(), equal), edges.end());
 }
 
-}  // namespace sbm::kernels
+}  // namespace sbm::kernels::cpu
