@@ -8,18 +8,31 @@
 
 #include "data/dataset_writer.h"
 #include "data/listops_generator.h"
+#include "data/recipe.h"
 #include "data/repeated_tokens.h"
 
 // What `sbm data build` does: a data set folder from a generator or from published files.
 namespace sbm::data {
 
-/// Which data set, and where. Only the parameters of the named task are looked at.
+/// Limit of BuildRequest::max_length.
+constexpr std::int64_t kMaxBuildLength = std::int64_t{1} << 20;
+/// Limit of BuildRequest::skip_bad_rows: the skipped rows are listed in the index.
+constexpr std::int64_t kMaxSkippedRows = 100000;
+
+/// Which data set, and where. Only the options and parameters of the named task are looked at.
 struct BuildRequest {
-  std::string task;           ///< one of buildable_tasks()
-  std::filesystem::path out;  ///< folder to make; its parents are made too
-  /// lra/listops only: folder of the published basic_train.tsv, basic_val.tsv and basic_test.tsv.
-  /// Empty: generate by the published algorithm.
-  std::filesystem::path source;
+  std::string task{};           ///< one of buildable_tasks()
+  std::filesystem::path out{};  ///< folder to make; its parents are made too
+  /// Folder of the published files. Empty: generate, for tasks with a published algorithm.
+  std::filesystem::path source{};
+  /// Tokens kept of a sample, and of each document of a sample with two. 0: what the task says.
+  std::int64_t max_length = 0;
+  /// WordPiece vocabulary, for tasks of words.
+  std::filesystem::path vocabulary{};
+  bool lower_case = true;  ///< whether the vocabulary is an uncased one
+  /// So many unusable rows of the source files are skipped and listed; one more is an error.
+  std::int64_t skip_bad_rows = 0;
+  std::uint64_t seed = 0;  ///< of what is drawn, e.g. which samples are held out
   ListOpsParameters listops;
   RepeatedTokensParameters repeated_tokens;
   int threads = 0;  ///< 0: as many as the machine has processors; never changes the result
@@ -41,6 +54,7 @@ struct BuildReport {
     std::uint64_t bytes = 0;
   };
   std::vector<SplitReport> splits{};
+  std::vector<SkippedRow> skipped{};  ///< rows of source files that were unusable
 };
 
 /// The names that BuildRequest::task may have.

@@ -37,15 +37,25 @@ Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::i
   if (per_token) batch.token_labels.assign(total, -1);
   for (std::size_t row = 0; row < views.size(); ++row) {
     const SampleView& view = views[row];
-    const auto length = static_cast<std::size_t>(std::min(view.length(), max_length));
+    const std::int64_t cut = std::min(view.length(), max_length);
+    const auto length = static_cast<std::size_t>(cut);
     const std::size_t begin = row * static_cast<std::size_t>(batch.padded_length);
-    std::copy_n(view.tokens8.begin(), std::min(length, view.tokens8.size()),
-                batch.tokens.begin() + static_cast<std::ptrdiff_t>(begin));
-    std::copy_n(view.tokens16.begin(), std::min(length, view.tokens16.size()),
-                batch.tokens.begin() + static_cast<std::ptrdiff_t>(begin));
+    const auto row_tokens = batch.tokens.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto token_id = [offset = dataset.token_offset()](auto stored) {
+      return std::int32_t{stored} + offset;
+    };
+    if (view.tokens16.empty()) {
+      std::transform(view.tokens8.begin(), view.tokens8.begin() + cut, row_tokens, token_id);
+    } else {
+      std::transform(view.tokens16.begin(), view.tokens16.begin() + cut, row_tokens, token_id);
+    }
     std::fill_n(batch.valid.begin() + static_cast<std::ptrdiff_t>(begin), length, std::uint8_t{1});
     batch.lengths.push_back(checked_cast<std::int32_t>(length, "sample length"));
+    if (dataset.pairs()) {
+      batch.first_lengths.push_back(std::min(view.first_length, batch.lengths.back()));
+    }
     if (dataset.label_kind() == LabelKind::kClass) batch.labels.push_back(view.label);
+    if (dataset.label_kind() == LabelKind::kScore) batch.scores.push_back(view.score);
     if (per_token) {
       std::copy_n(view.token_labels.begin(), length,
                   batch.token_labels.begin() + static_cast<std::ptrdiff_t>(begin));

@@ -17,6 +17,10 @@ struct Dataset::State {
   std::string split;
   std::string fingerprint;
   LabelKind label_kind = LabelKind::kNone;
+  LabelKind task_label_kind = LabelKind::kNone;
+  bool pairs = false;
+  bool narrow = false;
+  std::int32_t token_offset = 0;
   std::vector<std::string> label_names;
   std::int32_t vocabulary_size = 0;
   std::int64_t longest = 0;
@@ -41,13 +45,17 @@ Dataset Dataset::open(const std::filesystem::path& folder, const std::string& sp
   state->task = index.recipe().task();
   state->split = split;
   state->fingerprint = fingerprint;
-  state->label_kind = static_cast<LabelKind>(index.label_kind());
+  state->label_kind = split_label_kind(index, *found);
+  state->task_label_kind = static_cast<LabelKind>(index.label_kind());
+  state->pairs = index.pairs();
+  state->narrow = narrow_tokens(index.vocabulary_size(), index.token_offset());
+  state->token_offset = index.token_offset();
   state->label_names.assign(index.label_names().begin(), index.label_names().end());
   state->vocabulary_size = index.vocabulary_size();
   state->longest = checked_cast<std::int64_t>(found->longest(), "longest sample");
   for (const Shard& shard : found->shards()) {
     state->first_ids.push_back(state->samples);
-    state->shards.push_back(open_shard(folder, index, shard));
+    state->shards.push_back(open_shard(folder, index, *found, shard));
     state->samples += shard.samples();
   }
   return Dataset(std::move(state));
@@ -62,6 +70,9 @@ std::uint64_t Dataset::size() const { return state_->samples; }
 const std::string& Dataset::task() const { return state_->task; }
 const std::string& Dataset::split() const { return state_->split; }
 LabelKind Dataset::label_kind() const { return state_->label_kind; }
+LabelKind Dataset::task_label_kind() const { return state_->task_label_kind; }
+bool Dataset::pairs() const { return state_->pairs; }
+std::int32_t Dataset::token_offset() const { return state_->token_offset; }
 const std::vector<std::string>& Dataset::label_names() const { return state_->label_names; }
 std::int32_t Dataset::vocabulary_size() const { return state_->vocabulary_size; }
 std::int64_t Dataset::longest() const { return state_->longest; }
@@ -77,7 +88,7 @@ SampleView Dataset::sample(std::uint64_t id) const {
   const std::uint64_t row = id - state_->first_ids[number];
 
   SampleView view;
-  if (state_->vocabulary_size <= 256) {
+  if (state_->narrow) {
     view.tokens8 = shard.elements<std::uint8_t>(kTokensColumn, row);
   } else {
     view.tokens16 = shard.elements<std::uint16_t>(kTokensColumn, row);
@@ -86,15 +97,31 @@ SampleView Dataset::sample(std::uint64_t id) const {
     throw DataError(fmt::format("{}: row {}: expected 1 to {} tokens, found {}",
                                 shard.path().string(), row, state_->longest, view.length()));
   }
-  if (state_->label_kind == LabelKind::kClass) {
-    view.label = shard.elements<std::int32_t>(kLabelColumn, row)[0];
-  } else if (state_->label_kind == LabelKind::kPerToken) {
-    view.token_labels = shard.elements<std::uint8_t>(kTokenLabelsColumn, row);
-    if (std::ssize(view.token_labels) != view.length()) {
-      throw DataError(fmt::format("{}: row {}: expected {} labels, one a token, found {}",
-                                  shard.path().string(), row, view.length(),
-                                  view.token_labels.size()));
+  if (state_->pairs) {
+    view.first_length =
+        shard.elements<std::int32_t>(first_length_column(state_->label_kind), row)[0];
+    if (view.first_length > view.length()) {
+      throw DataError(fmt::format("{}: row {}: expected a first part of 1 to {} tokens, found {}",
+                                  shard.path().string(), row, view.length(), view.first_length));
     }
+  }
+  switch (state_->label_kind) {
+    case LabelKind::kNone:
+      break;
+    case LabelKind::kClass:
+      view.label = shard.elements<std::int32_t>(kLabelColumn, row)[0];
+      break;
+    case LabelKind::kScore:
+      view.score = shard.elements<float>(kLabelColumn, row)[0];
+      break;
+    case LabelKind::kPerToken:
+      view.token_labels = shard.elements<std::uint8_t>(kLabelColumn, row);
+      if (std::ssize(view.token_labels) != view.length()) {
+        throw DataError(fmt::format("{}: row {}: expected {} labels, one a token, found {}",
+                                    shard.path().string(), row, view.length(),
+                                    view.token_labels.size()));
+      }
+      break;
   }
   return view;
 }

@@ -13,9 +13,12 @@ namespace sbm::data {
 
 /// One sample as it lies in the mapped shard; valid as long as the Dataset lives.
 struct SampleView {
-  std::span<const std::uint8_t> tokens8{};       ///< token ids when the column is u8
-  std::span<const std::uint16_t> tokens16{};     ///< token ids when the column is u16
+  /// Token ids less Dataset::token_offset(), in the narrower of the two that fits all of them.
+  std::span<const std::uint8_t> tokens8{};
+  std::span<const std::uint16_t> tokens16{};
+  std::int32_t first_length = 0;                 ///< tokens of the first of two parts; 0: one part
   std::int32_t label = -1;                       ///< class id; -1 without
+  float score = 0;                               ///< kScore only
   std::span<const std::uint8_t> token_labels{};  ///< kPerToken only, one a token
   [[nodiscard]] std::int64_t length() const {
     return static_cast<std::int64_t>(tokens8.size() + tokens16.size());
@@ -37,10 +40,20 @@ class Dataset {
   [[nodiscard]] std::uint64_t size() const;       ///< samples in the split
   [[nodiscard]] const std::string& task() const;  ///< e.g. "lra/listops"
   [[nodiscard]] const std::string& split() const;
+  /// What the samples of this split carry: kNone when the split is unlabelled, whatever the others
+  /// of the data set carry.
   [[nodiscard]] LabelKind label_kind() const;
+  /// What the labelled splits of the data set carry.
+  [[nodiscard]] LabelKind task_label_kind() const;
+  /// Whether samples have two parts: SampleView::first_length, Batch::first_lengths.
+  [[nodiscard]] bool pairs() const;
   [[nodiscard]] const std::vector<std::string>& label_names() const;  ///< by class id
-  [[nodiscard]] std::int32_t vocabulary_size() const;  ///< ids are below it; 0 is padding
-  [[nodiscard]] std::int64_t longest() const;          ///< tokens of the longest sample
+  /// Token ids are below it. Padding is filled with 0, which is a real token in data without
+  /// an id to spare (pixels): Batch::valid alone says what is padding.
+  [[nodiscard]] std::int32_t vocabulary_size() const;
+  /// Stored tokens plus this are token ids: 1 where bytes are stored as they are, else 0.
+  [[nodiscard]] std::int32_t token_offset() const;
+  [[nodiscard]] std::int64_t longest() const;  ///< tokens of the longest sample
   /// XXH3-128 in hex of the folder's index: the identity of the data, kept in checkpoints.
   [[nodiscard]] const std::string& fingerprint() const;
   /// Throws DataError when a block of the shard does not match its checksum.

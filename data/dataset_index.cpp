@@ -50,6 +50,9 @@ class IndexCheck {
       fail(fmt::format("expected a vocabulary of 2 to {} tokens, found {}", kMaxVocabulary,
                        index_.vocabulary_size()));
     }
+    if (index_.token_offset() < 0 || index_.token_offset() > 1) {
+      fail(fmt::format("expected a token offset of 0 or 1, found {}", index_.token_offset()));
+    }
     check_labels();
     std::set<std::string> names;
     for (const Split& split : index_.splits()) {
@@ -75,6 +78,9 @@ class IndexCheck {
           fail(fmt::format("expected 1 to {} classes of tokens, found {}", kMaxTokenClasses,
                            classes));
         }
+        return;
+      case static_cast<int>(LabelKind::kScore):
+        if (classes != 0) fail("scores with label names");
         return;
       default:
         fail(fmt::format("unknown kind of label {}", index_.label_kind()));
@@ -207,28 +213,48 @@ std::string shard_name(const std::string& split, std::size_t number) {
   return fmt::format("{}/shard-{:05}.sbm", split, number);
 }
 
-std::vector<ExpectedColumn> shard_columns(LabelKind kind, std::int32_t vocabulary_size,
-                                          std::size_t classes) {
-  const ElementType type = vocabulary_size <= 256 ? ElementType::kU8 : ElementType::kU16;
-  const auto count = static_cast<std::int64_t>(classes);
-  std::vector<ExpectedColumn> columns;
-  columns.push_back({{.name = "tokens", .type = type, .width = 0}, 0, vocabulary_size});
-  if (kind == LabelKind::kClass) {
-    columns.push_back({{.name = "label", .type = ElementType::kI32, .width = 1}, 0, count});
-  } else if (kind == LabelKind::kPerToken) {
-    columns.push_back({{.name = "token_labels", .type = ElementType::kU8, .width = 0}, 0, count});
+std::vector<SkippedRow> skipped_rows(const DatasetIndex& index) {
+  std::vector<SkippedRow> rows;
+  for (const Skipped& row : index.skipped()) {
+    rows.push_back({.file = row.file(), .line = row.line(), .reason = row.reason()});
   }
+  return rows;
+}
+
+LabelKind split_label_kind(const DatasetIndex& index, const Split& split) {
+  return split.unlabelled() ? LabelKind::kNone : static_cast<LabelKind>(index.label_kind());
+}
+
+bool narrow_tokens(std::int32_t vocabulary_size, std::int32_t token_offset) {
+  return vocabulary_size - token_offset <= 256;
+}
+
+std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index, const Split& split) {
+  const std::int32_t stored = index.vocabulary_size() - index.token_offset();
+  const bool narrow = narrow_tokens(index.vocabulary_size(), index.token_offset());
+  const std::int64_t classes = index.label_names_size();
+  std::vector<ExpectedColumn> columns;
+  columns.push_back({{"tokens", narrow ? ElementType::kU8 : ElementType::kU16, 0}, 0, stored});
+  switch (split_label_kind(index, split)) {
+    case LabelKind::kNone:
+      break;
+    case LabelKind::kClass:
+      columns.push_back({{"label", ElementType::kI32, 1}, 0, classes});
+      break;
+    case LabelKind::kPerToken:
+      columns.push_back({{"token_labels", ElementType::kU8, 0}, 0, classes});
+      break;
+    case LabelKind::kScore:
+      columns.push_back({{"score", ElementType::kF32, 1}, -kScoreLimit, kScoreLimit});
+      break;
+  }
+  if (index.pairs()) columns.push_back({{"first_length", ElementType::kI32, 1}, 1, INT32_MAX});
   return columns;
 }
 
-std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index) {
-  return shard_columns(static_cast<LabelKind>(index.label_kind()), index.vocabulary_size(),
-                       static_cast<std::size_t>(index.label_names_size()));
-}
-
 ShardReader open_shard(const std::filesystem::path& folder, const DatasetIndex& index,
-                       const Shard& shard) {
-  ShardReader reader(folder / shard.file(), shard_columns(index));
+                       const Split& split, const Shard& shard) {
+  ShardReader reader(folder / shard.file(), shard_columns(index, split));
   if (reader.samples() != shard.samples() || reader.file_bytes() != shard.bytes() ||
       reader.content().hex() != shard.xxh3_128()) {
     throw DataError(

@@ -22,11 +22,17 @@ constexpr std::int32_t kMaxVocabulary = 65536;
 /// Labels of tokens are stored in 8 bits.
 constexpr std::size_t kMaxTokenClasses = 256;
 
-// Positions of the columns in every shard; the third exists for LabelKind::kPerToken only, and the
-// second for LabelKind::kClass only.
+/// Scores are finite and of smaller magnitude.
+constexpr std::int64_t kScoreLimit = 1000000;
+
+/// Position of the tokens in every shard.
 constexpr std::size_t kTokensColumn = 0;
+/// Position of the label, the score or the labels of the tokens, where a split has them.
 constexpr std::size_t kLabelColumn = 1;
-constexpr std::size_t kTokenLabelsColumn = 1;
+/// Position of the first lengths of pairs, given what the split's samples carry.
+constexpr std::size_t first_length_column(LabelKind kind) {
+  return kind == LabelKind::kNone ? 1 : 2;
+}
 
 /// An index as read, and its identity.
 struct LoadedIndex {
@@ -51,13 +57,20 @@ DatasetRecipe recipe_from(const Recipe& message);
 /// "train/shard-00000.sbm" and so on.
 std::string shard_name(const std::string& split, std::size_t number);
 
-/// The columns of a shard of this data set, with the range of their elements.
-std::vector<ExpectedColumn> shard_columns(LabelKind kind, std::int32_t vocabulary_size,
-                                          std::size_t classes);
-std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index);
+/// The rows that the index lists as skipped.
+std::vector<SkippedRow> skipped_rows(const DatasetIndex& index);
+
+/// What the samples of `split` carry: kNone when it is unlabelled.
+LabelKind split_label_kind(const DatasetIndex& index, const Split& split);
+
+/// Whether stored tokens fit 8 bits.
+bool narrow_tokens(std::int32_t vocabulary_size, std::int32_t token_offset);
+
+/// The columns of a shard of this split, with the range of their elements.
+std::vector<ExpectedColumn> shard_columns(const DatasetIndex& index, const Split& split);
 
 /// Opens a shard of `folder` and compares it with its entry in the index. Throws DataError.
 ShardReader open_shard(const std::filesystem::path& folder, const DatasetIndex& index,
-                       const Shard& shard);
+                       const Split& split, const Shard& shard);
 
 }  // namespace sbm::data

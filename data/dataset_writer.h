@@ -22,6 +22,10 @@ struct DatasetDescription {
   LabelKind label_kind = LabelKind::kNone;
   std::vector<std::string> label_names{};  ///< by class id
   std::int32_t vocabulary_size = 0;
+  /// Token ids are the stored tokens plus this (0 or 1): lets 256 bytes and a padding id fit u8.
+  std::int32_t token_offset = 0;
+  bool pairs = false;                     ///< samples have two parts
+  std::vector<std::string> unlabelled{};  ///< those of `splits` that carry no labels
 };
 
 /// Writes a data set sample by sample. Memory: at most about one shard for each split.
@@ -34,13 +38,15 @@ class DatasetWriter {
   DatasetWriter(const DatasetWriter&) = delete;
   DatasetWriter& operator=(const DatasetWriter&) = delete;
 
-  /// Appends a sample to splits[split]. `sample` has tokens in the width that the vocabulary asks
-  /// for (u8 up to 256) and the labels of the label kind. Throws InternalError when it has not, or
-  /// when a token or label is out of range; DataError when a full shard cannot be written.
+  /// Appends a sample to splits[split]. `sample` has tokens in the width that the vocabulary less
+  /// the offset asks for (u8 up to 256), a first length when the samples are pairs, and the labels
+  /// of the label kind, which are not looked at in an unlabelled split. Throws InternalError when
+  /// it has not, or when a value is out of range; DataError when a full shard cannot be written.
   void add(std::size_t split, const SampleView& sample);
 
-  /// Writes what is left and, last, the index. Returns the fingerprint. Throws DataError.
-  std::string finish();
+  /// Writes what is left and, last, the index, which lists the `skipped` rows. Returns the
+  /// fingerprint. Throws DataError.
+  std::string finish(const std::vector<SkippedRow>& skipped = {});
 
  private:
   struct State;

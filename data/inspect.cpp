@@ -30,15 +30,25 @@ SplitSummary inspect_split(const std::filesystem::path& folder, const Split& spl
                               .xxh3_128 = shard.xxh3_128()});
   }
   const Dataset dataset = Dataset::open(folder, split.name());
-  summary.label_counts.resize(dataset.label_names().size());
+  summary.labelled = dataset.label_kind() != LabelKind::kNone;
+  if (summary.labelled) summary.label_counts.resize(dataset.label_names().size());
   std::vector<std::int64_t> lengths;
+  std::vector<double> scores;
   for (std::uint64_t id = 0; id < dataset.size(); ++id) {
     const SampleView sample = dataset.sample(id);
     lengths.push_back(sample.length());
+    if (dataset.label_kind() == LabelKind::kScore) scores.push_back(sample.score);
     if (sample.label >= 0) ++summary.label_counts[static_cast<std::size_t>(sample.label)];
     for (const std::uint8_t label : sample.token_labels) ++summary.label_counts[label];
   }
   summary.lengths = statistics(std::move(lengths));
+  if (!scores.empty()) {
+    const auto [least, greatest] = std::minmax_element(scores.begin(), scores.end());
+    summary.scores = {.min = *least,
+                      .max = *greatest,
+                      .mean = std::accumulate(scores.begin(), scores.end(), 0.0) /
+                              static_cast<double>(scores.size())};
+  }
   const auto total =
       std::accumulate(summary.label_counts.begin(), summary.label_counts.end(), std::uint64_t{0});
   if (total > 0) {
@@ -58,7 +68,9 @@ DatasetSummary inspect_dataset(const std::filesystem::path& folder) {
                          .label_kind = static_cast<LabelKind>(index.label_kind()),
                          .label_names = {index.label_names().begin(), index.label_names().end()},
                          .vocabulary_size = index.vocabulary_size(),
-                         .splits = {}};
+                         .pairs = index.pairs(),
+                         .splits = {},
+                         .skipped = skipped_rows(index)};
   for (const Split& split : index.splits()) summary.splits.push_back(inspect_split(folder, split));
   return summary;
 }

@@ -28,6 +28,13 @@ struct SplitSummary {
   std::vector<std::uint64_t> label_counts{};
   /// Share of the most frequent label: what a constant answer scores. 0 without labels.
   double majority_share = 0;
+  bool labelled = false;
+  /// Scores of the samples, when they carry some.
+  struct ScoreStatistics {
+    double min = 0;
+    double max = 0;
+    double mean = 0;
+  } scores{};
   struct ShardSummary {
     std::string file;
     std::uint64_t samples = 0;
@@ -44,7 +51,9 @@ struct DatasetSummary {
   LabelKind label_kind = LabelKind::kNone;
   std::vector<std::string> label_names{};
   std::int32_t vocabulary_size = 0;
+  bool pairs = false;  ///< samples have two parts
   std::vector<SplitSummary> splits{};
+  std::vector<SkippedRow> skipped{};
 };
 
 /// Reads the whole data set. Throws DataError when it is damaged.

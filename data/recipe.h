@@ -24,4 +24,12 @@ struct DatasetRecipe {
   friend bool operator==(const DatasetRecipe&, const DatasetRecipe&) = default;
 };
 
+/// A row of a source file that was skipped because it was unusable.
+struct SkippedRow {
+  std::string file{};
+  std::uint64_t line = 0;  ///< from 1
+  std::string reason{};
+  friend bool operator==(const SkippedRow&, const SkippedRow&) = default;
+};
+
 }  // namespace sbm::data

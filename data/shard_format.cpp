@@ -69,7 +69,7 @@ bool has_magic(std::span<const std::uint8_t> bytes, std::size_t at, const char* 
 
 bool known_type(std::uint32_t type) {
   return type >= static_cast<std::uint32_t>(ElementType::kU8) &&
-         type <= static_cast<std::uint32_t>(ElementType::kI32);
+         type <= static_cast<std::uint32_t>(ElementType::kF32);
 }
 
 bool valid_name(const std::string& name) {

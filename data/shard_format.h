@@ -31,7 +31,7 @@ constexpr std::size_t kShardMaxColumns = 32;
 constexpr std::size_t kShardMaxColumnName = 31;
 
 /// What a column holds. The numbers are part of the format.
-enum class ElementType : std::uint32_t { kU8 = 1, kU16 = 2, kI32 = 3 };
+enum class ElementType : std::uint32_t { kU8 = 1, kU16 = 2, kI32 = 3, kF32 = 4 };
 
 [[nodiscard]] constexpr std::uint64_t element_bytes(ElementType type) {
   return type == ElementType::kU8 ? 1 : type == ElementType::kU16 ? 2 : 4;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -18,9 +19,19 @@ std::span<const T> typed(std::span<const std::uint8_t> bytes) {
 }
 
 std::string describe(const ColumnSpec& spec) {
-  static constexpr const char* kNames[] = {"?", "u8", "u16", "i32"};
+  static constexpr const char* kNames[] = {"?", "u8", "u16", "i32", "f32"};
   return fmt::format("{} {} {}", spec.name, kNames[static_cast<std::uint32_t>(spec.type)],
                      spec.width == 0 ? "ragged" : fmt::format("x{}", spec.width));
+}
+
+// Whether `value` lies in [low, high); a float that is no number does not.
+template <typename T>
+bool is_inside(T value, std::int64_t low, std::int64_t high) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return value >= static_cast<T>(low) && value < static_cast<T>(high);
+  } else {
+    return std::int64_t{value} >= low && std::int64_t{value} < high;
+  }
 }
 
 // Position of the first element outside [low, high), or the count when there is none.
@@ -28,13 +39,10 @@ template <typename T>
 std::size_t first_outside(std::span<const T> values, std::int64_t low, std::int64_t high) {
   // One branch-free pass first: bad elements are rare, so the search for them may be slow.
   std::size_t bad = 0;
-  for (const T value : values) {
-    bad += static_cast<std::size_t>(std::int64_t{value} < low || std::int64_t{value} >= high);
-  }
+  for (const T value : values) bad += static_cast<std::size_t>(!is_inside(value, low, high));
   if (bad == 0) return values.size();
-  const auto found = std::find_if(values.begin(), values.end(), [low, high](T value) {
-    return std::int64_t{value} < low || std::int64_t{value} >= high;
-  });
+  const auto found = std::find_if_not(values.begin(), values.end(),
+                                      [low, high](T value) { return is_inside(value, low, high); });
   return static_cast<std::size_t>(found - values.begin());
 }
 
@@ -118,7 +126,7 @@ void ShardReader::check_range(const ColumnLayout& column, const ExpectedColumn& 
     if (at == values.size()) return;
     fail(fmt::format("column \"{}\", element {}: expected a value from {} to {}, found {}",
                      column.spec.name, (begin - column.data_begin) / sizeof(T) + at, expected.low,
-                     expected.high - 1, std::int64_t{values[at]}));
+                     expected.high - 1, values[at]));
   };
   const auto bytes = file_.bytes().subspan(begin, end - begin);
   switch (column.spec.type) {
@@ -128,6 +136,8 @@ void ShardReader::check_range(const ColumnLayout& column, const ExpectedColumn& 
       return check(typed<std::uint16_t>(bytes));
     case ElementType::kI32:
       return check(typed<std::int32_t>(bytes));
+    case ElementType::kF32:
+      return check(typed<float>(bytes));
   }
 }
 

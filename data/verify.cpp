@@ -69,7 +69,7 @@ class Verification {
     const std::size_t before = report_.problems.size();
     for (const Shard& shard : split.shards()) {
       collect([&] {
-        const ShardReader reader = open_shard(folder_, index_, shard);
+        const ShardReader reader = open_shard(folder_, index_, split, shard);
         for (std::string& problem : reader.problems()) {
           report_.problems.push_back(std::move(problem));
         }

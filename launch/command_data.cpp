@@ -29,6 +29,22 @@ struct Options {
   bool json = false;
 };
 
+nlohmann::json skipped_json(const std::vector<data::SkippedRow>& skipped) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const data::SkippedRow& row : skipped) {
+    rows.push_back({{"file", row.file}, {"line", row.line}, {"reason", row.reason}});
+  }
+  return rows;
+}
+
+std::string skipped_text(const std::vector<data::SkippedRow>& skipped) {
+  std::string text;
+  for (const data::SkippedRow& row : skipped) {
+    text += fmt::format("  skipped {}:{}: {}\n", row.file, row.line, row.reason);
+  }
+  return text;
+}
+
 int run_build(const Options& options) {
   trainer::Config config;
   config.mutable_task()->set_name(options.task);
@@ -57,7 +73,8 @@ int run_build(const Options& options) {
     std::cout << nlohmann::json{{"folder", report.folder.string()},
                                 {"reused", report.reused},
                                 {"fingerprint", report.fingerprint},
-                                {"splits", splits}}
+                                {"splits", splits},
+                                {"skipped", skipped_json(report.skipped)}}
                      .dump()
               << "\n";
     return kDone;
@@ -68,6 +85,7 @@ int run_build(const Options& options) {
     std::cout << fmt::format("  {:<12} {:>10} samples {:>12} bytes\n", split.name, split.samples,
                              split.bytes);
   }
+  std::cout << skipped_text(report.skipped);
   return kDone;
 }
 
@@ -90,6 +108,7 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
                             {"max", split.lengths.max}}},
                           {"label_counts", split.label_counts},
                           {"majority_share", split.majority_share},
+                          {"labelled", split.labelled},
                           {"shards", shards}};
   }
   nlohmann::json parameters = nlohmann::json::object();
@@ -107,7 +126,23 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
           {"fingerprint", summary.fingerprint},
           {"label_names", summary.label_names},
           {"vocabulary_size", summary.vocabulary_size},
-          {"splits", splits}};
+          {"pairs", summary.pairs},
+          {"splits", splits},
+          {"skipped", skipped_json(summary.skipped)}};
+}
+
+std::string labels_text(const data::DatasetSummary& summary, const data::SplitSummary& split) {
+  if (!split.labelled) return "unlabelled";
+  if (summary.label_kind == data::LabelKind::kScore) {
+    return fmt::format("scores {:.3f} to {:.3f}, mean {:.3f}", split.scores.min, split.scores.max,
+                       split.scores.mean);
+  }
+  std::string text = fmt::format("majority {:.2f} %; labels", 100.0 * split.majority_share);
+  for (std::size_t id = 0; id < split.label_counts.size(); ++id) {
+    text += fmt::format(" {}:{}", id < summary.label_names.size() ? summary.label_names[id] : "?",
+                        split.label_counts[id]);
+  }
+  return text;
 }
 
 std::string as_text(const data::DatasetSummary& summary) {
@@ -123,19 +158,13 @@ std::string as_text(const data::DatasetSummary& summary) {
   text += fmt::format("  fingerprint  {}\n  vocabulary   {}\n", summary.fingerprint,
                       summary.vocabulary_size);
   for (const data::SplitSummary& split : summary.splits) {
-    text += fmt::format(
-        "  {}: {} samples in {} shards; tokens {} to {}, mean {:.1f}, median {:.0f}; majority "
-        "{:.2f} "
-        "%\n    labels",
-        split.name, split.samples, split.shards.size(), split.lengths.min, split.lengths.max,
-        split.lengths.mean, split.lengths.median, 100.0 * split.majority_share);
-    for (std::size_t id = 0; id < split.label_counts.size(); ++id) {
-      text += fmt::format(" {}:{}", id < summary.label_names.size() ? summary.label_names[id] : "?",
-                          split.label_counts[id]);
-    }
-    text += "\n";
+    text +=
+        fmt::format("  {}: {} samples in {} shards; tokens {} to {}, mean {:.1f}, median {:.0f}\n",
+                    split.name, split.samples, split.shards.size(), split.lengths.min,
+                    split.lengths.max, split.lengths.mean, split.lengths.median);
+    text += "    " + labels_text(summary, split) + "\n";
   }
-  return text;
+  return text + skipped_text(summary.skipped);
 }
 
 int run_inspect(const Options& options) {

@@ -74,10 +74,11 @@ void list_head(Listing& listing, const Model& model, const ModelShape& shape) {
     case data::LabelKind::kPerToken:
       listing.linear("head.output", model.embedding_dim(), shape.classes);
       return;
+    case data::LabelKind::kScore:
     case data::LabelKind::kNone:
       break;
   }
-  throw ConfigError("task: expected labelled data to train a model on, found data without labels");
+  throw ConfigError("task: expected data with classes to train a model on, found data without");
 }
 
 std::vector<Parameter> list_parameters(const Model& model, const ModelShape& shape) {

@@ -180,7 +180,16 @@ TEST(Build, SaysWhatItDoesNotKnow) {
   request.source = "somewhere";
   EXPECT_THAT([&] { build_dataset(request); }, ThrowsMessage<ConfigError>(HasSubstr("generated")));
   EXPECT_THAT(buildable_tasks(),
-              ::testing::ElementsAre("lra/listops", "synthetic/repeated-tokens"));
+              ::testing::IsSupersetOf({"lra/listops", "synthetic/repeated-tokens"}));
+}
+
+TEST(Build, SaysWhichOptionsAreOutOfRange) {
+  BuildRequest request = small_repeated("x", 8);
+  request.skip_bad_rows = -1;
+  EXPECT_THAT([&] { build_dataset(request); }, ThrowsMessage<ConfigError>(HasSubstr("bad rows")));
+  request = small_repeated("x", 8);
+  request.max_length = kMaxBuildLength + 1;
+  EXPECT_THAT([&] { build_dataset(request); }, ThrowsMessage<ConfigError>(HasSubstr("length")));
 }
 
 TEST(Build, DefaultNamesTellParametersApart) {

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/build.h"
+#include "data/dataset_writer.h"
+
+namespace sbm::data {
+
+/// Takes the samples of a build: passes them on to the writer, tells how far the build is, and
+/// counts the rows that a builder could not use. One thread.
+class SampleSink {
+ public:
+  /// At most `skip_bad_rows` rows may be bad. `writer` and `progress` outlive the sink.
+  SampleSink(DatasetWriter& writer, std::int64_t skip_bad_rows,
+             const std::function<void(const BuildProgress&)>& progress)
+      : writer_(writer), skip_bad_rows_(skip_bad_rows), progress_(progress) {}
+
+  /// Says how many samples are to come; without it the total stays unknown.
+  void expect(std::uint64_t samples) { total_ = samples; }
+
+  /// Appends a sample to split number `split`, as DatasetWriter::add().
+  void add(std::size_t split, const SampleView& sample);
+
+  /// Notes that a row of a source file is unusable. Throws DataError "file:line: reason" when more
+  /// rows are bad than the request allows.
+  void bad_row(const std::filesystem::path& file, std::uint64_t line, const std::string& reason);
+
+  [[nodiscard]] const std::vector<SkippedRow>& skipped() const { return skipped_; }
+
+ private:
+  DatasetWriter& writer_;
+  std::int64_t skip_bad_rows_;
+  const std::function<void(const BuildProgress&)>& progress_;
+  std::uint64_t total_ = 0;
+  std::uint64_t samples_ = 0;
+  std::vector<SkippedRow> skipped_;
+};
+
+}  // namespace sbm::data
