@@ -1,14 +1,11 @@
 #include "tests/distributed/checkpoint_suite.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <random>
 #include <stdexcept>
-#include <system_error>
 
 namespace sbm::distributed::checkpoint {
 namespace {
@@ -25,19 +22,6 @@ std::vector<float> random_floats(const FlatLayout& layout, std::uint64_t seed) {
 }
 
 }  // namespace
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "sbm-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) {
-    throw std::system_error(errno, std::generic_category(), name);
-  }
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 std::string read_bytes(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);

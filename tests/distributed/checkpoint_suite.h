@@ -12,21 +12,9 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "distributed/communicator.h"
 #include "distributed/flat_layout.h"
+#include "tests/temporary_folder.h"
 
 namespace sbm::distributed::checkpoint {
-
-/// A folder of its own for each test, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// Files of a folder by name, with their bytes; folders inside are listed with the text "<folder>".
 std::map<std::string, std::string> contents(const std::filesystem::path& folder);

@@ -24,12 +24,6 @@ std::string read_file(const std::filesystem::path& path) {
   return text.str();
 }
 
-std::filesystem::path make_folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "sbm-launch-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed: " + name);
-  return name;
-}
-
 void redirect(const std::filesystem::path& file, int descriptor) {
   const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (opened < 0 || ::dup2(opened, descriptor) < 0) ::_exit(126);
@@ -37,7 +31,7 @@ void redirect(const std::filesystem::path& file, int descriptor) {
 
 }  // namespace
 
-Process::Process(const std::vector<std::string>& command) : outputs_(make_folder()) {
+Process::Process(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
@@ -45,8 +39,8 @@ Process::Process(const std::vector<std::string>& command) : outputs_(make_folder
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ == 0) {
     ::setpgid(0, 0);
-    redirect(outputs_ / "out", STDOUT_FILENO);
-    redirect(outputs_ / "err", STDERR_FILENO);
+    redirect(outputs_.path() / "out", STDOUT_FILENO);
+    redirect(outputs_.path() / "err", STDERR_FILENO);
     ::execvp(arguments[0], arguments.data());
     ::_exit(127);
   }
@@ -57,8 +51,6 @@ Process::~Process() {
     ::kill(-pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  std::error_code ignored;
-  std::filesystem::remove_all(outputs_, ignored);
 }
 
 bool Process::running() {
@@ -106,19 +98,13 @@ std::vector<pid_t> Process::ranks() const {
   return found;
 }
 
-std::string Process::out() const { return read_file(outputs_ / "out"); }
-std::string Process::err() const { return read_file(outputs_ / "err"); }
+std::string Process::out() const { return read_file(outputs_.path() / "out"); }
+std::string Process::err() const { return read_file(outputs_.path() / "err"); }
 
 Outcome run(const std::vector<std::string>& command) {
   Process process(command);
   const int code = process.wait();
   return {code, process.out(), process.err()};
-}
-
-TemporaryFolder::TemporaryFolder() : path_(make_folder()) {}
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace sbm::launch

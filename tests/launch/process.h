@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/temporary_folder.h"
+
 namespace sbm::launch {
 
 /// A child process with both outputs in files, killed with its whole process group when the object
@@ -31,7 +33,7 @@ class Process {
   [[nodiscard]] std::string err() const;
 
  private:
-  std::filesystem::path outputs_;
+  TemporaryFolder outputs_;
   pid_t pid_ = -1;
   int code_ = -1;
 };
@@ -44,18 +46,5 @@ struct Outcome {
 
 /// Runs to the end.
 Outcome run(const std::vector<std::string>& command);
-
-/// A folder of its own under the system's temporary folder, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace sbm::launch

@@ -2,12 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "base/error.h"
+#include "tests/temporary_folder.h"
 
 namespace sbm::trainer {
 namespace {
@@ -39,20 +39,13 @@ std::vector<std::string> override_problems(const std::string& text) {
 
 class ConfigFile : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sbm_config_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path write(const std::string& text) const {
-    const std::filesystem::path file = folder_ / "run.textproto";
+    const std::filesystem::path file = folder_.path() / "run.textproto";
     std::ofstream(file) << text;
     return file;
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(ConfigFile, LoadsDefaultsAndOverrides) {
@@ -71,9 +64,9 @@ TEST_F(ConfigFile, LoadsDefaultsAndOverrides) {
 }
 
 TEST_F(ConfigFile, SaysWhatIsWrongWithTheFileItself) {
-  EXPECT_THAT(error_of([&] { load_config(folder_ / "none.textproto", {}); }),
+  EXPECT_THAT(error_of([&] { load_config(folder_.path() / "none.textproto", {}); }),
               HasSubstr("none.textproto: expected a configuration file, found nothing there"));
-  EXPECT_THAT(error_of([&] { load_config(folder_, {}); }), HasSubstr("found a folder"));
+  EXPECT_THAT(error_of([&] { load_config(folder_.path(), {}); }), HasSubstr("found a folder"));
   const std::string large(kLargestConfigBytes + 1, '#');
   EXPECT_THAT(error_of([&] { load_config(write(large), {}); }), HasSubstr("at most 1048576 bytes"));
 }

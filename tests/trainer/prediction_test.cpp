@@ -12,7 +12,7 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "kernels/sampling.h"
 #include "tests/data/fixtures.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/temporary_folder.h"
 #include "tests/trainer/model_fixture.h"
 #include "trainer/batch_tensors.h"
 #include "trainer/loaded_model.h"
@@ -78,7 +78,7 @@ class Prediction : public testing::Test {
     return data::Dataset::open(folder_.path() / "classes", "test");
   }
 
-  data::TemporaryFolder folder_;
+  TemporaryFolder folder_;
   Model model_ = small_model();
   EvaluationOptions options_{.micro_batch = 4, .max_length = 48, .seed = 7, .draws = 3};
 };

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "tests/temporary_folder.h"
 #include "trainer/config.h"
 #include "trainer/report_chart.h"
 
@@ -23,27 +23,24 @@ using testing::Not;
 class ReportTest : public testing::Test {
  protected:
   ReportTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sbm-<report>-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
     Config config;
     config.mutable_task()->set_name("lra/listops");
     config.mutable_model()->set_layers(1);
     config.mutable_model()->set_heads(2);
     write("config.textproto", resolved_text(config));
   }
-  ~ReportTest() override { std::filesystem::remove_all(folder_); }
 
   void write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
+    std::ofstream(folder_.path() / name, std::ios::binary) << text;
   }
   [[nodiscard]] std::string report() const {
-    std::ifstream in(write_report(folder_));
+    std::ifstream in(write_report(folder_.path()));
     std::ostringstream text;
     text << in.rdbuf();
     return text.str();
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_{"sbm-<report>"};
 };
 
 TEST_F(ReportTest, ShowsWhatARunRecordedAndSkipsDamagedLines) {
@@ -72,7 +69,7 @@ TEST_F(ReportTest, ARunWithoutNumbersGivesMessagesInsteadOfBrokenCharts) {
 }
 
 TEST_F(ReportTest, PicturesRoundTripAndContradictionsAreRefused) {
-  save_mask_pictures(folder_, 40,
+  save_mask_pictures(folder_.path(), 40,
                      {{.layer = 0,
                        .head = 1,
                        .tokens = 2,
@@ -95,8 +92,8 @@ TEST_F(ReportTest, PicturesRoundTripAndContradictionsAreRefused) {
 }
 
 TEST_F(ReportTest, AFolderWithoutARunIsRefused) {
-  std::filesystem::remove(folder_ / "config.textproto");
-  EXPECT_THROW(write_report(folder_), ConfigError);
+  std::filesystem::remove(folder_.path() / "config.textproto");
+  EXPECT_THROW(write_report(folder_.path()), ConfigError);
 }
 
 TEST(Chart, ThinsLongSeriesAndStandsSinglePoints) {

@@ -1,7 +1,6 @@
 #include "trainer/telemetry.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tests/temporary_folder.h"
 #include "trainer/event.pb.h"
 #include "trainer/event_file.h"
 #include "trainer/progress.h"
@@ -22,14 +22,8 @@ namespace {
 
 class TelemetryTest : public testing::Test {
  protected:
-  TelemetryTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "sbm-telemetry-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  ~TelemetryTest() override { std::filesystem::remove_all(folder_); }
-
   void record(std::int64_t resume_step, const std::vector<std::int64_t>& steps) const {
-    Telemetry telemetry({.run_directory = folder_,
+    Telemetry telemetry({.run_directory = folder_.path(),
                          .resume_step = resume_step,
                          .total_steps = 100,
                          .progress = ProgressMode::kNone,
@@ -53,17 +47,17 @@ class TelemetryTest : public testing::Test {
 
   [[nodiscard]] std::vector<nlohmann::json> lines() const {
     std::vector<nlohmann::json> all;
-    std::ifstream in(folder_ / "metrics.jsonl");
+    std::ifstream in(folder_.path() / "metrics.jsonl");
     for (std::string line; std::getline(in, line);) all.push_back(nlohmann::json::parse(line));
     return all;
   }
 
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(TelemetryTest, ResumeRemovesWhatTheRunWillRepeatAndATornLine) {
   record(0, {10, 20, 30});
-  std::ofstream(folder_ / "metrics.jsonl", std::ios::app) << R"({"step": 35, "lo)";
+  std::ofstream(folder_.path() / "metrics.jsonl", std::ios::app) << R"({"step": 35, "lo)";
   record(20, {30, 40});
   std::vector<std::int64_t> steps;
   for (const auto& line : lines()) steps.push_back(line["step"]);
@@ -102,14 +96,14 @@ TEST_F(TelemetryTest, EventFilesAreFramedAsTensorBoardExpects) {
   EXPECT_EQ(crc32c("123456789"), 0xe3069283U);  // the check value of CRC-32C's definition
   record(0, {3});
   std::filesystem::path earlier;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
     if (entry.path().filename().string().starts_with("events.out")) earlier = entry.path();
   }
   EXPECT_EQ(read_events(earlier).size(), 3U);  // no START in a first file
   std::filesystem::rename(earlier, earlier.string() + ".earlier");
   record(7, {10});
   std::filesystem::path path;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
     if (entry.path().filename().string().starts_with("events.out.tfevents.") &&
         entry.path().extension() != ".earlier") {
       path = entry.path();
@@ -131,7 +125,7 @@ TEST_F(TelemetryTest, EventFilesAreFramedAsTensorBoardExpects) {
 TEST_F(TelemetryTest, AFolderThatCannotBeWrittenIsNamed) {
   try {
     record(0, {1});
-    std::filesystem::remove_all(folder_);
+    std::filesystem::remove_all(folder_.path());
     record(0, {1});
     FAIL() << "expected an error";
   } catch (const Error& error) {
