@@ -56,6 +56,25 @@ void check_shape(const AttentionShape& shape, Checker& checker) {
                   "dropout_keys");
 }
 
+/// Whether the keys of every row lie in [0, keys) and ascend. Every edge of every call goes through
+/// here, so the inner loop has no branch and no sum that would keep it from being vectorised.
+bool all_ascending(const EdgeList& graph, std::int64_t keys) {
+  const std::int32_t* columns = graph.columns.data();
+  bool sound = true;
+  for (std::size_t i = 0; i + 1 < graph.row_offsets.size(); ++i) {
+    const std::int64_t begin = graph.row_offsets[i];
+    const std::int64_t end = graph.row_offsets[i + 1];
+    if (begin == end) continue;
+    std::int32_t falls = 0;
+    for (std::int64_t e = begin + 1; e < end; ++e) {
+      falls |= static_cast<std::int32_t>(columns[e] <= columns[e - 1]);
+    }
+    // Ascending keys are between the first and the last.
+    sound = sound && falls == 0 && columns[begin] >= 0 && columns[end - 1] < keys;
+  }
+  return sound;
+}
+
 void check_graph(const EdgeList& graph, const AttentionShape& shape, const std::string& name,
                  Checker& checker) {
   const auto rows = static_cast<std::size_t>(shape.queries);
@@ -78,6 +97,7 @@ void check_graph(const EdgeList& graph, const AttentionShape& shape, const std::
   checker.expect(ascending, (name + ".row_offsets").c_str(), "ascending offsets",
                  "a row that ends before it starts");
   if (!checker.ok()) return;
+  if (all_ascending(graph, shape.keys)) return;
   for (std::size_t i = 0; i < rows; ++i) {
     std::int64_t before = -1;
     for (std::int64_t edge = graph.row_offsets[i]; edge < graph.row_offsets[i + 1]; ++edge) {

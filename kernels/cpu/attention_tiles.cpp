@@ -60,15 +60,15 @@ void TileEdges::start(const EdgeList& graph, const Tile& tile, const RowCursors&
   std::fill(cursors, cursors + keys, 0);
   const std::int32_t* columns = graph.columns.data();
   const std::int64_t rows_in_tile = tile.last_row - tile.first_row;
-  const std::int64_t first_key = tile.first_key;
+  const auto first_key = static_cast<std::int32_t>(tile.first_key);
+  const auto last_key = static_cast<std::int32_t>(tile.last_key);
   for (std::int64_t r = 0; r < rows_in_tile; ++r) {
-    const std::int64_t begin = rows.begins()[r];
-    std::int64_t end = graph.row_offsets[static_cast<std::size_t>(tile.first_row + r) + 1];
-    if (begin < end && columns[end - 1] >= tile.last_key) {
-      end = std::lower_bound(columns + begin, columns + end, tile.last_key) - columns;
-    }
-    for (std::int64_t e = begin; e < end; ++e) ++cursors[columns[e] - first_key];
-    rows.ends()[r] = end;
+    const std::int64_t row_end =
+        graph.row_offsets[static_cast<std::size_t>(tile.first_row + r) + 1];
+    std::int64_t e = rows.begins()[r];
+    // Most rows go on in the next tile, and a search for where would miss the caches.
+    for (; e < row_end && columns[e] < last_key; ++e) ++cursors[columns[e] - first_key];
+    rows.ends()[r] = e;
   }
   std::int64_t sum = 0;
   for (std::int64_t j = 0; j < keys; ++j) {

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/membership_gradients.h"
 #include "kernels/cpu/sampler.h"
 #include "kernels/torch/checks.h"
 #include "kernels/torch/executor.h"
-#include "kernels/torch/membership_gradients.h"
 #include "kernels/torch/registered_kernels.h"
 
 // The operators sbm::attention and sbm::attention_backward on CPU tensors.
@@ -199,8 +199,21 @@ AttentionGradients attention_backward_cpu(
            .query_product = query_product.mutable_data_ptr<float>(),
            .key_product = key_product.mutable_data_ptr<float>()},
           executor));
-  at::Tensor grad_block_matrix =
-      membership_gradients(query_product, key_product, dense_query_membership, block_matrix);
+  const at::Tensor dense_block_matrix = block_matrix.contiguous();
+  at::Tensor grad_block_matrix = at::empty_like(dense_block_matrix, at::MemoryFormat::Contiguous);
+  check_status(
+      "sbm::attention_backward, memberships",
+      cpu::membership_gradients({.batch = shape.batch,
+                                 .heads = shape.heads,
+                                 .queries = shape.queries,
+                                 .keys = shape.keys,
+                                 .clusters = shape.clusters,
+                                 .query_membership = dense_query_membership.const_data_ptr<float>(),
+                                 .block_matrix = dense_block_matrix.const_data_ptr<float>(),
+                                 .query_product = query_product.mutable_data_ptr<float>(),
+                                 .key_product = key_product.mutable_data_ptr<float>(),
+                                 .block_gradient = grad_block_matrix.mutable_data_ptr<float>()},
+                                executor));
   return {grad_query, grad_key, grad_value, query_product, key_product, grad_block_matrix};
 }
 

@@ -1,6 +1,6 @@
 // Times the edge-list attention on one head and thread:
 //   attention_bench [n=2048] [head_dim=32] [clusters=32] [density=0.25] [dropout=0] [repeats=20]
-// prints the fastest forward and backward of the repeats.
+// prints the fastest forward, backward and k-wide products of the repeats.
 
 #include <time.h>
 
@@ -15,6 +15,7 @@
 
 #include "hwy/aligned_allocator.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/membership_gradients.h"
 
 namespace {
 
@@ -118,12 +119,28 @@ int main(int argc, char** argv) {
                                                       .grad_value = out(grad_value),
                                                       .query_product = query_product.get(),
                                                       .key_product = key_product.get()};
+  const auto block = hwy::AllocateAligned<float>(static_cast<std::size_t>(k * k));
+  std::fill_n(block.get(), k * k, 1.0F / static_cast<float>(k * k));
+  const auto block_gradient = hwy::AllocateAligned<float>(static_cast<std::size_t>(k * k));
+  const sbm::kernels::cpu::MembershipGradientParams products = {
+      .batch = 1,
+      .heads = 1,
+      .queries = n,
+      .keys = n,
+      .clusters = k,
+      .query_membership = query_membership.get(),
+      .block_matrix = block.get(),
+      .query_product = query_product.get(),
+      .key_product = key_product.get(),
+      .block_gradient = block_gradient.get()};
   sbm::kernels::SerialExecutor executor;
   bool ok = true;
   const double forward_ms =
       fastest_ms(repeats, [&] { ok = ok && attention_forward(forward, executor).ok(); });
   const double backward_ms =
       fastest_ms(repeats, [&] { ok = ok && attention_backward(backward, executor).ok(); });
+  const double products_ms =
+      fastest_ms(repeats, [&] { ok = ok && membership_gradients(products, executor).ok(); });
   if (!ok) {
     std::fprintf(stderr, "attention_bench: the kernels refused these sizes\n");
     return 2;
@@ -131,8 +148,8 @@ int main(int argc, char** argv) {
   const auto edges = static_cast<double>(graphs[0].columns.size());
   std::printf(
       "n %ld d %ld k %ld density %.4f dropout %.2f: forward %.3f ms (%.2f ns/edge), "
-      "backward %.3f ms (%.2f ns/edge)\n",
+      "backward %.3f ms (%.2f ns/edge), products %.3f ms\n",
       static_cast<long>(n), static_cast<long>(d), static_cast<long>(k), density, dropout,
-      forward_ms, 1e6 * forward_ms / edges, backward_ms, 1e6 * backward_ms / edges);
+      forward_ms, 1e6 * forward_ms / edges, backward_ms, 1e6 * backward_ms / edges, products_ms);
   return 0;
 }
