@@ -196,7 +196,8 @@ int run_verify(const Options& options) {
 }  // namespace
 
 void add_data_command(CLI::App& program, Action& action) {
-  CLI::App* command = program.add_subcommand("data", "Build, inspect and verify data sets");
+  CLI::App* command =
+      program.add_subcommand("data", "Build, inspect and verify data sets; tokenize text");
   command->require_subcommand(1);
   auto options = std::make_shared<Options>();
   const auto bind = [&](CLI::App* sub, int (*run)(const Options&)) {
@@ -223,6 +224,7 @@ void add_data_command(CLI::App& program, Action& action) {
   CLI::App* verify = command->add_subcommand("verify", "Check every byte of a data set");
   verify->add_option("folder", options->folder, "Data set")->required();
   bind(verify, run_verify);
+  add_tokenize_command(*command, action);
 }
 
 }  // namespace sbm::launch
