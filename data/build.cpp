@@ -55,6 +55,7 @@ BuildReport report_on(const std::filesystem::path& folder, const LoadedIndex& lo
     report.splits.push_back(entry);
   }
   report.skipped = skipped_rows(loaded.index);
+  report.notes.assign(loaded.index.notes().begin(), loaded.index.notes().end());
   return report;
 }
 
@@ -138,7 +139,7 @@ BuildReport build_dataset(const BuildRequest& request,
   DatasetWriter writer(folder.path(), description, request.shard_bytes);
   SampleSink sink(writer, request.skip_bad_rows, progress);
   task.fill(request, sink);
-  writer.finish(sink.skipped());
+  writer.finish(sink.skipped(), sink.notes());
   if (!folder.publish()) {
     // Another process finished first: fine when it made the same.
     is_free(target, description.recipe);

@@ -19,6 +19,15 @@ constexpr std::int64_t kMaxBuildLength = std::int64_t{1} << 20;
 /// Limit of BuildRequest::skip_bad_rows: the skipped rows are listed in the index.
 constexpr std::int64_t kMaxSkippedRows = 100000;
 
+/// Parameters of lra/text.
+struct TextParameters {
+  /// Share of the training texts that is held out for validation, keyed by seed and content.
+  double validation_share = 0.1;
+  /// As published: the validation split is the test set, nothing is held out. Choosing a checkpoint
+  /// on it chooses on the test set.
+  bool validation_is_test = false;
+};
+
 /// Which data set, and where. Only the options and parameters of the named task are looked at.
 struct BuildRequest {
   std::string task{};           ///< one of buildable_tasks()
@@ -35,6 +44,7 @@ struct BuildRequest {
   std::uint64_t seed = 0;  ///< of what is drawn, e.g. which samples are held out
   ListOpsParameters listops;
   RepeatedTokensParameters repeated_tokens;
+  TextParameters text;
   int threads = 0;  ///< 0: as many as the machine has processors; never changes the result
   std::uint64_t shard_bytes = kDefaultShardBytes;
 };
@@ -55,6 +65,7 @@ struct BuildReport {
   };
   std::vector<SplitReport> splits{};
   std::vector<SkippedRow> skipped{};  ///< rows of source files that were unusable
+  std::vector<std::string> notes{};   ///< what users should know of the source files
 };
 
 /// The names that BuildRequest::task may have.

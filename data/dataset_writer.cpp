@@ -185,7 +185,8 @@ void DatasetWriter::add(std::size_t split, const SampleView& sample) {
   if (open.shard.bytes() >= state_->shard_bytes) state_->flush(split);
 }
 
-std::string DatasetWriter::finish(const std::vector<SkippedRow>& skipped) {
+std::string DatasetWriter::finish(const std::vector<SkippedRow>& skipped,
+                                  const std::vector<std::string>& notes) {
   for (std::size_t number = 0; number < state_->splits.size(); ++number) state_->flush(number);
   state_->complete_index();
   for (const SkippedRow& row : skipped) {
@@ -194,6 +195,7 @@ std::string DatasetWriter::finish(const std::vector<SkippedRow>& skipped) {
     entry.set_line(row.line);
     entry.set_reason(row.reason);
   }
+  for (const std::string& note : notes) state_->index.add_notes(note);
   return write_index(state_->folder, state_->index);
 }
 

@@ -44,9 +44,10 @@ class DatasetWriter {
   /// it has not, or when a value is out of range; DataError when a full shard cannot be written.
   void add(std::size_t split, const SampleView& sample);
 
-  /// Writes what is left and, last, the index, which lists the `skipped` rows. Returns the
-  /// fingerprint. Throws DataError.
-  std::string finish(const std::vector<SkippedRow>& skipped = {});
+  /// Writes what is left and, last, the index, which lists the `skipped` rows and the `notes`.
+  /// Returns the fingerprint. Throws DataError.
+  std::string finish(const std::vector<SkippedRow>& skipped = {},
+                     const std::vector<std::string>& notes = {});
 
  private:
   struct State;

@@ -10,6 +10,8 @@ enum class GenerationSite : std::uint32_t {
   kListOpsTree = 1,        ///< one stream a candidate tree
   kListOpsAssignment = 2,  ///< which accepted tree goes to which split
   kRepeatedTokens = 3,     ///< one stream a sample of a split
+  kHeldOut = 4,            ///< which training samples are held out, one stream for each content
+  kPathfinder = 5,         ///< one stream an image
 };
 
 }  // namespace sbm::data

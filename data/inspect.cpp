@@ -70,7 +70,8 @@ DatasetSummary inspect_dataset(const std::filesystem::path& folder) {
                          .vocabulary_size = index.vocabulary_size(),
                          .pairs = index.pairs(),
                          .splits = {},
-                         .skipped = skipped_rows(index)};
+                         .skipped = skipped_rows(index),
+                         .notes = {index.notes().begin(), index.notes().end()}};
   for (const Split& split : index.splits()) summary.splits.push_back(inspect_split(folder, split));
   return summary;
 }

@@ -54,6 +54,7 @@ struct DatasetSummary {
   bool pairs = false;  ///< samples have two parts
   std::vector<SplitSummary> splits{};
   std::vector<SkippedRow> skipped{};
+  std::vector<std::string> notes{};
 };
 
 /// Reads the whole data set. Throws DataError when it is damaged.

@@ -22,7 +22,8 @@ void SampleSink::add(std::size_t split, const SampleView& sample) {
 void SampleSink::bad_row(const std::filesystem::path& file, std::uint64_t line,
                          const std::string& reason) {
   if (std::ssize(skipped_) >= skip_bad_rows_) {
-    const std::string place = fmt::format("{}:{}: {}", file.string(), line, reason);
+    const std::string place = line == 0 ? fmt::format("{}: {}", file.string(), reason)
+                                        : fmt::format("{}:{}: {}", file.string(), line, reason);
     if (skip_bad_rows_ == 0) throw DataError(place);
     throw DataError(fmt::format("{}\nexpected at most {} bad rows, found more; the first was {}:{}",
                                 place, skip_bad_rows_, skipped_.front().file,

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/build.h"
@@ -27,10 +28,14 @@ class SampleSink {
   /// Appends a sample to split number `split`, as DatasetWriter::add().
   void add(std::size_t split, const SampleView& sample);
 
-  /// Notes that a row of a source file is unusable. Throws DataError "file:line: reason" when more
-  /// rows are bad than the request allows.
+  /// Notes that a row of a source file, or the whole file (line 0), is unusable. Throws DataError
+  /// "file:line: reason" when more rows are bad than the request allows.
   void bad_row(const std::filesystem::path& file, std::uint64_t line, const std::string& reason);
 
+  /// Keeps a remark on the source files for the report and the index.
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+
+  [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
   [[nodiscard]] const std::vector<SkippedRow>& skipped() const { return skipped_; }
 
  private:
@@ -40,6 +45,7 @@ class SampleSink {
   std::uint64_t total_ = 0;
   std::uint64_t samples_ = 0;
   std::vector<SkippedRow> skipped_;
+  std::vector<std::string> notes_;
 };
 
 }  // namespace sbm::data

@@ -25,8 +25,11 @@ struct TaskBuilder {
   void (*fill)(const BuildRequest& request, SampleSink& sink);
 };
 
+std::span<const TaskBuilder> image_builders();
 std::span<const TaskBuilder> listops_builders();
 std::span<const TaskBuilder> repeated_tokens_builders();
+std::span<const TaskBuilder> retrieval_builders();
+std::span<const TaskBuilder> text_builders();
 
 /// All builders, sorted as they are shown to users.
 const std::vector<TaskBuilder>& task_builders();

@@ -1,0 +1,164 @@
+#include "data/imdb_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+#include "base/error.h"
+#include "data/mapped_file.h"
+#include "data/text_lines.h"
+
+namespace sbm::data {
+namespace {
+
+constexpr std::string_view kHeader = "path\tlabel\ttext";
+// Class 0 and class 1.
+constexpr const char* kClassFolders[] = {"neg", "pos"};
+constexpr const char* kSplits[] = {"train", "test"};
+
+std::filesystem::path table(const ImdbSource& source, const std::string& split) {
+  return source.folder / (split + ".tsv");
+}
+
+// The number that a file of a review begins with; files without one come last.
+std::uint64_t number_of(const std::string& name) {
+  std::uint64_t number = UINT64_MAX;
+  std::from_chars(name.data(), name.data() + name.size(), number);
+  return number;
+}
+
+// The names of the reviews of one class, relative to the source, by number.
+std::vector<std::string> list_reviews(const ImdbSource& source, const std::string& split,
+                                      std::int32_t label) {
+  const std::string folder = split + "/" + kClassFolders[label];
+  std::vector<std::string> names;
+  std::error_code error;
+  auto entry = std::filesystem::directory_iterator(source.folder / folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == ".txt") names.push_back(entry->path().filename().string());
+  }
+  if (error) {
+    throw DataError(fmt::format("{}: cannot list the folder: {}", (source.folder / folder).string(),
+                                error.message()));
+  }
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(number_of(a), a) < std::pair(number_of(b), b);
+  });
+  for (std::string& name : names) name.insert(0, folder + "/");
+  return names;
+}
+
+// What is wrong with a text, or nothing.
+std::string text_problem(std::string_view text) {
+  if (text.empty()) return "expected a text, found an empty one";
+  if (text.size() > kMaxReviewBytes) {
+    return fmt::format("expected a text of at most {} bytes, found {}", kMaxReviewBytes,
+                       text.size());
+  }
+  return {};
+}
+
+// Splits at the first two TABs only: texts hold TABs. Returns what is wrong with the row.
+std::string parse_row(std::string_view line, Review& review) {
+  const std::size_t first = line.find('\t');
+  const std::size_t second = first == std::string_view::npos ? first : line.find('\t', first + 1);
+  if (second == std::string_view::npos) {
+    return fmt::format("expected 3 fields (path, label, text), found {}",
+                       first == std::string_view::npos ? 1 : 2);
+  }
+  const std::string_view label = line.substr(first + 1, second - first - 1);
+  if (label != "0" && label != "1") {
+    return fmt::format("expected the label 0 or 1, found \"{}\"", excerpt(label));
+  }
+  review.label = label[0] - '0';
+  review.text = line.substr(second + 1);
+  return text_problem(review.text);
+}
+
+void read_table(const std::filesystem::path& path, const std::function<void(const Review&)>& take,
+                const BadRow& bad) {
+  const MappedFile file(path);
+  std::string_view text = as_text(file);
+  Review review;
+  review.file = path;
+  review.line = 1;
+  const std::string_view header = take_line(text);
+  if (header != kHeader) {
+    throw DataError(fmt::format("{}:1: expected the header path<TAB>label<TAB>text, found \"{}\"",
+                                path.string(), excerpt(header)));
+  }
+  while (!text.empty()) {
+    ++review.line;
+    const std::string problem = parse_row(take_line(text), review);
+    if (problem.empty()) {
+      take(review);
+    } else {
+      bad(path, review.line, problem);
+    }
+  }
+}
+
+}  // namespace
+
+ImdbSource find_imdb(const std::filesystem::path& source) {
+  for (const std::filesystem::path& folder : {source, source / "aclImdb"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / "train.tsv", ignored)) {
+      return {.layout = ImdbLayout::kTables, .folder = folder};
+    }
+    if (std::filesystem::is_directory(folder / "train" / "pos", ignored)) {
+      return {.layout = ImdbLayout::kFolders, .folder = folder};
+    }
+  }
+  throw DataError(
+      fmt::format("{}: expected the folder train/pos (aclImdb as published) or the "
+                  "file train.tsv, here or in aclImdb; found neither",
+                  source.string()));
+}
+
+std::vector<SourceDescription> describe_imdb(const ImdbSource& source, int threads) {
+  std::vector<SourceDescription> sources;
+  for (const std::string split : kSplits) {
+    if (source.layout == ImdbLayout::kTables) {
+      sources.push_back(describe_source_file(source.folder, split + ".tsv"));
+      continue;
+    }
+    for (const std::int32_t label : {0, 1}) {
+      sources.push_back(describe_source_files(split + "/" + kClassFolders[label], source.folder,
+                                              list_reviews(source, split, label), threads));
+    }
+  }
+  return sources;
+}
+
+std::uint64_t count_imdb(const ImdbSource& source, const std::string& split) {
+  if (source.layout == ImdbLayout::kFolders) {
+    return list_reviews(source, split, 0).size() + list_reviews(source, split, 1).size();
+  }
+  const MappedFile file(table(source, split));
+  const std::string_view text = as_text(file);
+  const auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+  const std::uint64_t lines = ends + (text.empty() || text.ends_with('\n') ? 0 : 1);
+  return lines == 0 ? 0 : lines - 1;
+}
+
+void read_imdb(const ImdbSource& source, const std::string& split,
+               const std::function<void(const Review&)>& take, const BadRow& bad) {
+  if (source.layout == ImdbLayout::kTables) return read_table(table(source, split), take, bad);
+  for (const std::int32_t label : {0, 1}) {
+    for (const std::string& name : list_reviews(source, split, label)) {
+      const MappedFile file(source.folder / name);
+      const Review review{.text = as_text(file), .label = label, .file = file.path()};
+      const std::string problem = text_problem(review.text);
+      if (problem.empty()) {
+        take(review);
+      } else {
+        bad(review.file, 0, problem);
+      }
+    }
+  }
+}
+
+}  // namespace sbm::data
