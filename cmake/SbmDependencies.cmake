@@ -8,6 +8,7 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 find_package(ICU 72 REQUIRED COMPONENTS uc i18n)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
+find_package(PNG 1.6 REQUIRED)
 
 if(SBM_BUILD_TESTS)
   find_package(GTest 1.12 REQUIRED)

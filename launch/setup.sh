@@ -18,7 +18,7 @@ log=$deps/setup.log
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
   protobuf-compiler libhwy-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev
-  libicu-dev libgtest-dev libgmock-dev xz-utils)
+  libicu-dev libpng-dev libgtest-dev libgmock-dev xz-utils)
 check_packages=(clang-format clang-tidy)
 download_packages=(python3-pip unzip ca-certificates)
 
