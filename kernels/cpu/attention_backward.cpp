@@ -73,8 +73,8 @@ class BackwardCall {
   void rows(const BackwardHead& head, const Tile& tile, RowCursors& cursors, TileEdges& edges,
             RowScratch& scratch) const {
     reserve(scratch);
-    if (tile.first_key == 0) cursors.start(*head.graph, tile);
-    edges.start(*head.graph, tile, cursors);
+    if (tile.first_key == 0) cursors.start(head.cells, tile);
+    edges.start(head.cells, tile, cursors);
     backward_tile_rows(head, tile, cursors, edges, scratch);
     cursors.advance();
   }
@@ -100,6 +100,18 @@ class BackwardCall {
   std::int64_t longest_row_;
 };
 
+/// Calls pass(head) for the edges of the head, and once more for the probes of TRAPEZOID, which
+/// add to T and R.
+template <typename Pass>
+void for_each_pass(BackwardHead head, const Pass& pass) {
+  head.cells = edges_of(*head.graph);
+  pass(head);
+  if (head.estimator.estimator != Estimator::kTrapezoid) return;
+  if (head.graph->probes.columns.empty()) return;
+  head.cells = probes_of(*head.graph);
+  pass(head);
+}
+
 }  // namespace
 
 Status attention_backward(const BackwardParams& params, Executor& executor) {
@@ -109,9 +121,8 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
   const BackwardCall call(params);
   Workers<HeadScratch> workers(executor);
 
-  const auto whole_head = [&](HeadScratch& scratch, std::int64_t index) {
-    const BackwardHead head = call.head(index, scratch);
-    const TileGrid grid(*head.graph, params.shape.keys);
+  const auto whole_pass = [&](const BackwardHead& head, HeadScratch& scratch) {
+    const TileGrid grid(head.cells, params.shape.keys);
     for (std::int64_t r = 0; r < grid.row_blocks(); ++r) {
       for (std::int64_t c = 0; c < grid.key_blocks(); ++c) {
         const Tile tile(grid, r, c);
@@ -120,10 +131,13 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
       }
     }
   };
+  const auto whole_head = [&](HeadScratch& scratch, std::int64_t index) {
+    for_each_pass(call.head(index, scratch),
+                  [&](const BackwardHead& head) { whole_pass(head, scratch); });
+  };
   // The same sums in the same order: each row block has one owner, then each key block has one.
-  const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
-    const BackwardHead head = call.head(index, head_scratch);
-    const TileGrid grid(*head.graph, params.shape.keys);
+  const auto split_pass = [&](const BackwardHead& head) {
+    const TileGrid grid(head.cells, params.shape.keys);
     std::vector<TileEdges> edges(static_cast<std::size_t>(grid.row_blocks() * grid.key_blocks()));
     const auto edges_of = [&](std::int64_t r, std::int64_t c) -> TileEdges& {
       return edges[static_cast<std::size_t>(r * grid.key_blocks() + c)];
@@ -139,6 +153,9 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
         call.keys(head, Tile(grid, r, c), edges_of(r, c), scratch.row);
       }
     });
+  };
+  const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
+    for_each_pass(call.head(index, head_scratch), split_pass);
   };
   if (splits_heads(heads, executor)) {
     for (std::int64_t index = 0; index < heads; ++index) workers.with_scratch(split_head, index);

@@ -1,5 +1,7 @@
 #include "kernels/cpu/attention_backward_tile.h"
 
+#include <vector>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward_tile.cpp"
 #include "hwy/foreach_target.h"
@@ -17,22 +19,25 @@ struct TileRow {
   std::int64_t index;
   std::int64_t count;
   const std::int32_t* columns;
-  const float* gates;  ///< null: all open, but for the diagonal if it was forced
-  float output_gain;   ///< dO . O
+  const float* gates;          ///< null: all open, but for the diagonal if it was forced
+  const float* probabilities;  ///< q; null unless TRAPEZOID asks
+  std::int64_t degree;         ///< edges of the whole row
+  float output_gain;           ///< dO . O
 };
+
+/// The values of the edges from `begin` on; zeros beyond the row's last one.
+HWY_INLINE Vector load_edges(const TileRow& row, const float* values, std::int64_t begin) {
+  if (begin + kLanes <= row.count) return hn::LoadU(kFloats, values + begin);
+  float spare[kWidestLanes] = {};
+  for (std::int64_t e = begin; e < row.count; ++e) spare[e - begin] = values[e];
+  return hn::LoadU(kFloats, spare);
+}
 
 /// What the gates leave of `gradient` for the tile of edges from `begin` on.
 HWY_INLINE Vector apply_gates(const TileRow& row, bool diagonal_forced,
                               const std::int32_t* tile_columns, std::int64_t begin,
                               Vector gradient) {
-  if (row.gates != nullptr) {
-    if (begin + kLanes <= row.count) {
-      return hn::Mul(gradient, hn::LoadU(kFloats, row.gates + begin));
-    }
-    float spare[kWidestLanes] = {};
-    for (std::int64_t e = begin; e < row.count; ++e) spare[e - begin] = row.gates[e];
-    return hn::Mul(gradient, hn::LoadU(kFloats, spare));
-  }
+  if (row.gates != nullptr) return hn::Mul(gradient, load_edges(row, row.gates, begin));
   if (!diagonal_forced) return gradient;
   const hn::RebindToSigned<Floats> integers;
   const auto on_diagonal = hn::Eq(hn::LoadU(integers, tile_columns),
@@ -46,6 +51,30 @@ HWY_INLINE float dot_row(const float* left, const float* right, std::int64_t pad
     sum = hn::MulAdd(hn::LoadU(kFloats, left + c), hn::LoadU(kFloats, right + c), sum);
   }
   return hn::GetLane(hn::SumOfLanes(kFloats, sum));
+}
+
+/// TRAPEZOID of edges (design, section 3.1): half of what removing them promises, over q.
+HWY_INLINE Vector trapezoid_of_edges(const TileRow& row, Vector weight, Vector weighted_gain,
+                                     Vector value_gain, Vector probability) {
+  const Vector half = hn::Set(kFloats, 0.5F);
+  const Vector drawn = hn::Max(probability, hn::Set(kFloats, 1e-3F));
+  // Without its only edge the row's output would be 0.
+  if (row.degree == 1) return hn::Div(hn::Mul(half, value_gain), drawn);
+  const Vector rest = hn::Max(hn::Sub(hn::Set(kFloats, 1.0F), weight), hn::Set(kFloats, 0.1F));
+  return hn::Div(hn::Mul(half, weighted_gain), hn::Mul(rest, drawn));
+}
+
+/// TRAPEZOID of probed non-edges: half of what adding them promises, over r (1 - q). In a row
+/// without edges, whose log-sum-exp is -infinity, the sigmoid is 1 and the output 0, as it should.
+HWY_INLINE Vector trapezoid_of_probes(Vector score, Vector log_sum_exp, Vector gain,
+                                      Vector probability, float probe_rate) {
+  const Vector one = hn::Set(kFloats, 1.0F);
+  // exp of more than 80 changes no sigmoid that a float can tell from 0.
+  const Vector exponent = hn::Min(hn::Sub(log_sum_exp, score), hn::Set(kFloats, 80.0F));
+  const Vector sigmoid = hn::Div(one, hn::Add(one, exponential(exponent)));
+  const Vector rest = hn::Max(hn::Sub(one, probability), hn::Set(kFloats, 0.05F));
+  return hn::Div(hn::Mul(hn::Mul(hn::Set(kFloats, 0.5F), sigmoid), gain),
+                 hn::Mul(rest, hn::Set(kFloats, probe_rate)));
 }
 
 /// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
@@ -62,8 +91,8 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
   const Vector clip = hn::Set(kFloats, head.estimator.clip);
   const Vector row_bits =
       hn::BitCast(kFloats, hn::Set(integers, static_cast<std::int32_t>(row.index)));
-  const bool is_paper = head.estimator.estimator == Estimator::kPaper;
-  const bool diagonal_forced = head.graph->diagonal_forced;
+  const Estimator estimator = head.estimator.estimator;
+  const bool diagonal_forced = head.cells.diagonal_forced;
   float* values = scratch.edge_values();
   std::int32_t spare[kWidestLanes];
   for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
@@ -83,8 +112,11 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
       weighted_gain = hn::Mul(weight, gain);
     }
     Vector gradient;
-    if (is_paper) {
+    if (estimator == Estimator::kPaper) {
       gradient = hn::Mul(score, weighted_gain);
+    } else if (estimator == Estimator::kTrapezoid) {
+      gradient = trapezoid_of_edges(row, weight, weighted_gain, value_gain,
+                                    load_edges(row, row.probabilities, begin));
     } else {
       gradient = hn::Add(weighted_gain, density_gradient);
       gradient = hn::Min(hn::Max(gradient, hn::Neg(clip)), clip);
@@ -92,6 +124,33 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
     gradient = apply_gates(row, diagonal_forced, columns, begin, gradient);
     hn::StoreInterleaved4(hn::Mul(grad_score, scale), weight, gradient, row_bits, kFloats,
                           values + kEdgeWords * begin);
+  }
+}
+
+/// As edge_values() for the probes of a row, which pass on G alone.
+template <int kVectors>
+void probe_values(const BackwardHead& head, const TileRow& row, const RowScratch& scratch) {
+  const hn::RebindToSigned<Floats> integers;
+  const std::int64_t vectors = head.padded_dim / kLanes;
+  const SharedRow<kVectors> query(head.query[row.index], vectors);
+  const SharedRow<kVectors> grad_output(head.grad_output[row.index], vectors);
+  const Vector output_gain = hn::Set(kFloats, row.output_gain);
+  const Vector log_sum_exp = hn::Set(kFloats, head.log_sum_exp[row.index]);
+  const Vector scale = hn::Set(kFloats, head.scale);
+  const Vector row_bits =
+      hn::BitCast(kFloats, hn::Set(integers, static_cast<std::int32_t>(row.index)));
+  const Vector zero = hn::Zero(kFloats);
+  float* values = scratch.edge_values();
+  std::int32_t spare[kWidestLanes];
+  for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
+    const std::int32_t* columns = tile_columns(row.columns, begin, row.count, spare);
+    const Vector score = hn::Mul(tile_dots(query, head.key, columns), scale);
+    const Vector gain = hn::Sub(tile_dots(grad_output, head.value, columns), output_gain);
+    Vector gradient =
+        trapezoid_of_probes(score, log_sum_exp, gain, load_edges(row, row.probabilities, begin),
+                            static_cast<float>(head.estimator.probe_rate));
+    gradient = apply_gates(row, false, columns, begin, gradient);
+    hn::StoreInterleaved4(zero, zero, gradient, row_bits, kFloats, values + kEdgeWords * begin);
   }
 }
 
@@ -125,22 +184,28 @@ void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScra
 template <int kVectors>
 void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
                    const TileEdges& edges, const RowScratch& scratch) {
-  const EdgeList& graph = *head.graph;
-  const float* gates = graph.gates.empty() ? nullptr : graph.gates.data();
+  const CellRows& cells = head.cells;
+  const std::vector<std::int64_t>& degrees = head.graph->row_offsets;
   std::int64_t* places = edges.cursors();
   float* sorted = edges.values();
   const float* values = scratch.edge_values();
-  const bool add = tile.first_key > 0;
-  if (!add) find_output_gains(head, tile, scratch, cursors.output_gains());
+  const bool first = tile.first_key == 0;
+  const bool add = !first || cells.are_probes;
+  if (first) find_output_gains(head, tile, scratch, cursors.output_gains());
   for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
     const std::int64_t begin = cursors.begins()[i - tile.first_row];
-    const TileRow row = {.index = i,
-                         .count = cursors.ends()[i - tile.first_row] - begin,
-                         .columns = graph.columns.data() + begin,
-                         .gates = gates == nullptr ? nullptr : gates + begin,
-                         .output_gain = cursors.output_gains()[i - tile.first_row]};
+    const TileRow row = {
+        .index = i,
+        .count = cursors.ends()[i - tile.first_row] - begin,
+        .columns = cells.columns + begin,
+        .gates = cells.gates == nullptr ? nullptr : cells.gates + begin,
+        .probabilities = cells.probabilities == nullptr ? nullptr : cells.probabilities + begin,
+        .degree = degrees.data()[i + 1] - degrees.data()[i],
+        .output_gain = cursors.output_gains()[i - tile.first_row]};
     if (add && row.count == 0) continue;
-    if (row.count > 0) {
+    if (cells.are_probes) {
+      probe_values<kVectors>(head, row, scratch);
+    } else if (row.count > 0) {
       if (head.dropout_threshold > 0) {
         dropout_row(static_cast<std::uint32_t>(i), row.columns, row.count, head.dropout_key,
                     head.dropout_threshold, scratch);
@@ -151,7 +216,11 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
     const RowSum query = {.weights = values, .rows = head.key, .sum = head.grad_query[i]};
     const RowSum product = {
         .weights = values + 2, .rows = head.key_membership, .sum = head.query_product[i]};
-    if (head.head_dim == head.clusters) {
+    if (cells.are_probes) {
+      RowSum product_sums[] = {product};
+      add_to_rows(product_sums, index, row.count, head.clusters, head.padded_clusters, add,
+                  scratch);
+    } else if (head.head_dim == head.clusters) {
       RowSum sums[] = {query, product};
       add_to_rows(sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
     } else {
@@ -179,7 +248,7 @@ void BackwardRows(const BackwardHead& head, const Tile& tile, const RowCursors& 
 void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& edges,
                   const RowScratch& scratch) {
   const std::int64_t* ends = edges.cursors();
-  const bool add = tile.first_row > 0;
+  const bool add = tile.first_row > 0 || head.cells.are_probes;
   std::int64_t begin = 0;
   for (std::int64_t j = tile.first_key; j < tile.last_key; ++j) {
     const std::int64_t count = ends[j - tile.first_key] - begin;
@@ -192,7 +261,10 @@ void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& e
         .weights = values + 1, .rows = head.grad_output, .sum = head.grad_value[j]};
     const RowSum product = {
         .weights = values + 2, .rows = head.query_membership, .sum = head.key_product[j]};
-    if (head.head_dim == head.clusters) {
+    if (head.cells.are_probes) {
+      RowSum product_sums[] = {product};
+      add_to_rows(product_sums, index, count, head.clusters, head.padded_clusters, add, scratch);
+    } else if (head.head_dim == head.clusters) {
       RowSum sums[] = {key, value, product};
       add_to_rows(sums, index, count, head.head_dim, head.padded_dim, add, scratch);
     } else {

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "kernels/attention_dropout.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/scratch.h"
 
 // What the SIMD code of the edge-list attention is called with: one head, its rows padded.
@@ -43,6 +44,7 @@ struct ForwardHead : AttentionHead {
 
 struct BackwardHead : AttentionHead {
   EstimatorParams estimator;
+  CellRows cells;                 ///< of this pass
   float density_gradient = 0.0F;  ///< c_h of this head
   std::int64_t clusters = 0;
   std::int64_t padded_clusters = 0;
@@ -66,12 +68,15 @@ struct BackwardHead : AttentionHead {
   return executor.concurrency() > 1 && heads < 4 * std::int64_t{executor.concurrency()};
 }
 
-/// The longest row of any graph.
+/// The longest row of any graph, of its edges or of its probes.
 [[nodiscard]] inline std::int64_t longest_row(std::span<const EdgeList> graphs) {
   std::int64_t longest = 0;
   for (const EdgeList& graph : graphs) {
-    for (std::size_t i = 1; i < graph.row_offsets.size(); ++i) {
-      longest = std::max(longest, graph.row_offsets[i] - graph.row_offsets[i - 1]);
+    for (const std::vector<std::int64_t>* offsets :
+         {&graph.row_offsets, &graph.probes.row_offsets}) {
+      for (std::size_t i = 1; i < offsets->size(); ++i) {
+        longest = std::max(longest, (*offsets)[i] - (*offsets)[i - 1]);
+      }
     }
   }
   return longest;

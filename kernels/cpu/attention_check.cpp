@@ -3,8 +3,10 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "kernels/attention_dropout.h"
+#include "kernels/cpu/attention_tiles.h"
 
 namespace sbm::kernels::cpu {
 namespace {
@@ -58,62 +60,102 @@ void check_shape(const AttentionShape& shape, Checker& checker) {
 
 /// Whether the keys of every row lie in [0, keys) and ascend. Every edge of every call goes through
 /// here, so the inner loop has no branch and no sum that would keep it from being vectorised.
-bool all_ascending(const EdgeList& graph, std::int64_t keys) {
-  const std::int32_t* columns = graph.columns.data();
+bool all_ascending(const CellRows& cells, std::int64_t keys) {
   bool sound = true;
-  for (std::size_t i = 0; i + 1 < graph.row_offsets.size(); ++i) {
-    const std::int64_t begin = graph.row_offsets[i];
-    const std::int64_t end = graph.row_offsets[i + 1];
+  for (std::int64_t i = 0; i < cells.rows; ++i) {
+    const std::int64_t begin = cells.row_offsets[i];
+    const std::int64_t end = cells.row_offsets[i + 1];
     if (begin == end) continue;
     std::int32_t falls = 0;
     for (std::int64_t e = begin + 1; e < end; ++e) {
-      falls |= static_cast<std::int32_t>(columns[e] <= columns[e - 1]);
+      falls |= static_cast<std::int32_t>(cells.columns[e] <= cells.columns[e - 1]);
     }
     // Ascending keys are between the first and the last.
-    sound = sound && falls == 0 && columns[begin] >= 0 && columns[end - 1] < keys;
+    sound = sound && falls == 0 && cells.columns[begin] >= 0 && cells.columns[end - 1] < keys;
   }
   return sound;
 }
 
-void check_graph(const EdgeList& graph, const AttentionShape& shape, const std::string& name,
-                 Checker& checker) {
-  const auto rows = static_cast<std::size_t>(shape.queries);
-  const auto edges = static_cast<std::int64_t>(graph.columns.size());
-  checker.expect(graph.row_offsets.size() == rows + 1, (name + ".row_offsets").c_str(),
-                 std::to_string(rows + 1) + " elements", std::to_string(graph.row_offsets.size()));
-  checker.expect(graph.gates.empty() || graph.gates.size() == graph.columns.size(),
-                 (name + ".gates").c_str(), "none or " + std::to_string(edges) + " elements",
-                 std::to_string(graph.gates.size()));
-  if (!checker.ok()) return;
-  checker.expect(graph.row_offsets.front() == 0 && graph.row_offsets.back() == edges,
-                 (name + ".row_offsets").c_str(), "0 first and " + std::to_string(edges) + " last",
-                 std::to_string(graph.row_offsets.front()) + " and " +
-                     std::to_string(graph.row_offsets.back()));
-  if (!checker.ok()) return;
-  bool ascending = true;
-  for (std::size_t i = 0; i < rows; ++i) {
-    ascending = ascending && graph.row_offsets[i] <= graph.row_offsets[i + 1];
-  }
-  checker.expect(ascending, (name + ".row_offsets").c_str(), "ascending offsets",
-                 "a row that ends before it starts");
-  if (!checker.ok()) return;
-  if (all_ascending(graph, shape.keys)) return;
-  for (std::size_t i = 0; i < rows; ++i) {
+/// The first cell of `cells` that is out of order, or nothing.
+void check_columns(const CellRows& cells, std::int64_t keys, const std::string& name,
+                   Checker& checker) {
+  if (all_ascending(cells, keys)) return;
+  for (std::int64_t i = 0; i < cells.rows; ++i) {
     std::int64_t before = -1;
-    for (std::int64_t edge = graph.row_offsets[i]; edge < graph.row_offsets[i + 1]; ++edge) {
-      const std::int64_t column = graph.columns[static_cast<std::size_t>(edge)];
-      if (column > before && column < shape.keys) {
+    for (std::int64_t edge = cells.row_offsets[i]; edge < cells.row_offsets[i + 1]; ++edge) {
+      const std::int64_t column = cells.columns[edge];
+      if (column > before && column < keys) {
         before = column;
         continue;
       }
       const std::string after = before < 0 ? "" : " after " + std::to_string(before);
       checker.expect(
           false, (name + ".columns").c_str(),
-          "ascending keys below " + std::to_string(shape.keys) + " in row " + std::to_string(i),
+          "ascending keys below " + std::to_string(keys) + " in row " + std::to_string(i),
           std::to_string(column) + after);
       return;
     }
   }
+}
+
+/// The arrays of a graph, or of its probes.
+struct CellArrays {
+  const std::vector<std::int64_t>& row_offsets;
+  const std::vector<std::int32_t>& columns;
+  const std::vector<float>& gates;
+  const std::vector<float>& probabilities;
+};
+
+void check_arrays(const CellArrays& cells, std::int64_t queries, const std::string& name,
+                  Checker& checker) {
+  const auto rows = static_cast<std::size_t>(queries);
+  const auto edges = static_cast<std::int64_t>(cells.columns.size());
+  checker.expect(cells.row_offsets.size() == rows + 1, (name + ".row_offsets").c_str(),
+                 std::to_string(rows + 1) + " elements", std::to_string(cells.row_offsets.size()));
+  const auto optional = [&](const std::vector<float>& values, const char* member) {
+    checker.expect(values.empty() || values.size() == cells.columns.size(), (name + member).c_str(),
+                   "none or " + std::to_string(edges) + " elements", std::to_string(values.size()));
+  };
+  optional(cells.gates, ".gates");
+  optional(cells.probabilities, ".probabilities");
+  if (!checker.ok()) return;
+  checker.expect(cells.row_offsets.front() == 0 && cells.row_offsets.back() == edges,
+                 (name + ".row_offsets").c_str(), "0 first and " + std::to_string(edges) + " last",
+                 std::to_string(cells.row_offsets.front()) + " and " +
+                     std::to_string(cells.row_offsets.back()));
+  if (!checker.ok()) return;
+  bool ascending = true;
+  for (std::size_t i = 0; i < rows; ++i) {
+    ascending = ascending && cells.row_offsets[i] <= cells.row_offsets[i + 1];
+  }
+  checker.expect(ascending, (name + ".row_offsets").c_str(), "ascending offsets",
+                 "a row that ends before it starts");
+}
+
+void check_graph(const EdgeList& graph, const AttentionShape& shape, const std::string& name,
+                 Checker& checker) {
+  check_arrays({graph.row_offsets, graph.columns, graph.gates, graph.probabilities}, shape.queries,
+               name, checker);
+  if (checker.ok()) check_columns(edges_of(graph), shape.keys, name, checker);
+}
+
+/// What TRAPEZOID reads besides the edges.
+void check_probes(const EdgeList& graph, const AttentionShape& shape, const std::string& name,
+                  Checker& checker) {
+  checker.expect(graph.probabilities.size() == graph.columns.size(),
+                 (name + ".probabilities").c_str(),
+                 std::to_string(graph.columns.size()) + " elements (TRAPEZOID needs q)",
+                 std::to_string(graph.probabilities.size()));
+  const ProbeList& probes = graph.probes;
+  if (!checker.ok() || (probes.row_offsets.empty() && probes.columns.empty())) return;
+  const std::string probes_name = name + ".probes";
+  check_arrays({probes.row_offsets, probes.columns, probes.gates, probes.probabilities},
+               shape.queries, probes_name, checker);
+  checker.expect(probes.probabilities.size() == probes.columns.size(),
+                 (probes_name + ".probabilities").c_str(),
+                 std::to_string(probes.columns.size()) + " elements",
+                 std::to_string(probes.probabilities.size()));
+  if (checker.ok()) check_columns(probes_of(graph), shape.keys, probes_name, checker);
 }
 
 template <typename Params>
@@ -150,13 +192,19 @@ Status check(const BackwardParams& params) {
   const AttentionShape& shape = params.shape;
   checker.range(shape.clusters, 1, 256, "clusters");
   const EstimatorParams& estimator = params.estimator;
-  const bool known =
-      estimator.estimator == Estimator::kPaper || estimator.estimator == Estimator::kReference;
-  checker.expect(known, "estimator", "PAPER or REFERENCE (TRAPEZOID has no CPU kernel yet)",
-                 estimator.estimator == Estimator::kTrapezoid
-                     ? "TRAPEZOID"
-                     : std::to_string(static_cast<int>(estimator.estimator)));
+  const int number = static_cast<int>(estimator.estimator);
+  checker.range(number, 0, static_cast<int>(Estimator::kTrapezoid), "estimator");
   checker.expect(estimator.clip >= 0.0F, "clip", "0 or more", std::to_string(estimator.clip));
+  if (checker.ok() && estimator.estimator == Estimator::kTrapezoid) {
+    checker.expect(estimator.probe_rate >= 0.0 && estimator.probe_rate <= 1.0, "probe_rate",
+                   "0 to 1", std::to_string(estimator.probe_rate));
+    for (std::size_t g = 0; checker.ok() && g < params.graphs.size(); ++g) {
+      const std::string name = "graphs[" + std::to_string(g) + "]";
+      check_probes(params.graphs[g], shape, name, checker);
+      checker.expect(estimator.probe_rate > 0.0 || params.graphs[g].probes.columns.empty(),
+                     "probe_rate", "more than 0 where there are probes", "0");
+    }
+  }
   if (!checker.ok()) return checker.status();
 
   const bool has_queries = shape.batch * shape.heads * shape.queries > 0;

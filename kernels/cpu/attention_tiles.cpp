@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/checked.h"
 
@@ -24,10 +25,29 @@ std::int64_t side(double edges, double density, std::int64_t tokens) {
 
 }  // namespace
 
-TileGrid::TileGrid(const EdgeList& graph, std::int64_t key_count)
-    : rows(static_cast<std::int64_t>(graph.row_offsets.size()) - 1), keys(key_count) {
+CellRows edges_of(const EdgeList& graph) {
+  return {.row_offsets = graph.row_offsets.data(),
+          .rows = std::ssize(graph.row_offsets) - 1,
+          .columns = graph.columns.data(),
+          .gates = graph.gates.empty() ? nullptr : graph.gates.data(),
+          .probabilities = graph.probabilities.empty() ? nullptr : graph.probabilities.data(),
+          .diagonal_forced = graph.diagonal_forced};
+}
+
+CellRows probes_of(const EdgeList& graph) {
+  const ProbeList& probes = graph.probes;
+  return {.row_offsets = probes.row_offsets.data(),
+          .rows = std::ssize(probes.row_offsets) - 1,
+          .columns = probes.columns.data(),
+          .gates = probes.gates.empty() ? nullptr : probes.gates.data(),
+          .probabilities = probes.probabilities.data(),
+          .are_probes = true};
+}
+
+TileGrid::TileGrid(const CellRows& cell_rows, std::int64_t key_count)
+    : rows(cell_rows.rows), keys(key_count) {
   const double cells = static_cast<double>(rows) * static_cast<double>(keys);
-  const double density = static_cast<double>(graph.columns.size()) / std::max(cells, 1.0);
+  const double density = static_cast<double>(cell_rows.size()) / std::max(cells, 1.0);
   rows_per_block = side(kEdgesPerKey, density, rows);
   keys_per_block = side(kEdgesPerRow, density, keys);
 }
@@ -46,25 +66,24 @@ Tile::Tile(const TileGrid& grid, std::int64_t row_block, std::int64_t key_block)
       first_key(key_block * grid.keys_per_block),
       last_key(std::min(first_key + grid.keys_per_block, grid.keys)) {}
 
-void RowCursors::start(const EdgeList& graph, const Tile& tile) {
+void RowCursors::start(const CellRows& cells, const Tile& tile) {
   const auto count = static_cast<std::size_t>(tile.last_row - tile.first_row);
   begins_.reserve(count);
   ends_.reserve(count);
   output_gains_.reserve(count);
-  std::copy_n(graph.row_offsets.begin() + tile.first_row, count, begins_.data());
+  std::copy_n(cells.row_offsets + tile.first_row, count, begins_.data());
 }
 
-void TileEdges::start(const EdgeList& graph, const Tile& tile, const RowCursors& rows) {
+void TileEdges::start(const CellRows& cells, const Tile& tile, const RowCursors& rows) {
   const std::int64_t keys = tile.last_key - tile.first_key;
   std::int64_t* cursors = cursors_.reserve(static_cast<std::size_t>(keys));
   std::fill(cursors, cursors + keys, 0);
-  const std::int32_t* columns = graph.columns.data();
+  const std::int32_t* columns = cells.columns;
   const std::int64_t rows_in_tile = tile.last_row - tile.first_row;
   const auto first_key = static_cast<std::int32_t>(tile.first_key);
   const auto last_key = static_cast<std::int32_t>(tile.last_key);
   for (std::int64_t r = 0; r < rows_in_tile; ++r) {
-    const std::int64_t row_end =
-        graph.row_offsets[static_cast<std::size_t>(tile.first_row + r) + 1];
+    const std::int64_t row_end = cells.row_offsets[tile.first_row + r + 1];
     std::int64_t e = rows.begins()[r];
     // Most rows go on in the next tile, and a search for where would miss the caches.
     for (; e < row_end && columns[e] < last_key; ++e) ++cursors[columns[e] - first_key];

@@ -10,6 +10,22 @@
 // the transposed lists of a tile stay in the first caches.
 namespace sbm::kernels::cpu {
 
+/// The lists of a graph that one pass of the backward goes along: its edges, or its probes.
+struct CellRows {
+  const std::int64_t* row_offsets = nullptr;  ///< [rows + 1]
+  std::int64_t rows = 0;
+  const std::int32_t* columns = nullptr;
+  const float* gates = nullptr;  ///< null: all open, but for the diagonal if it was forced
+  const float* probabilities = nullptr;
+  bool diagonal_forced = false;
+  bool are_probes = false;
+
+  [[nodiscard]] std::int64_t size() const { return row_offsets[rows]; }
+};
+
+[[nodiscard]] CellRows edges_of(const EdgeList& graph);
+[[nodiscard]] CellRows probes_of(const EdgeList& graph);
+
 /// How the cells of a head are cut. It follows from the graph's size and edges alone, so that sums
 /// have the same order on every executor.
 struct TileGrid {
@@ -18,7 +34,7 @@ struct TileGrid {
   std::int64_t rows_per_block = 1;
   std::int64_t keys_per_block = 1;
 
-  TileGrid(const EdgeList& graph, std::int64_t key_count);
+  TileGrid(const CellRows& cell_rows, std::int64_t key_count);
   /// At least one of each, so that a head without tokens on one side still has its zeros written.
   [[nodiscard]] std::int64_t row_blocks() const;
   [[nodiscard]] std::int64_t key_blocks() const;
@@ -38,7 +54,7 @@ struct Tile {
 class RowCursors {
  public:
   /// All of `tile`'s rows at their first edge. Throws std::bad_alloc.
-  void start(const EdgeList& graph, const Tile& tile);
+  void start(const CellRows& cells, const Tile& tile);
   /// The edges in the tile went by.
   void advance() { std::swap(begins_, ends_); }
 
@@ -63,7 +79,7 @@ class TileEdges {
  public:
   /// Finds the ends of the rows in the tile and where each key's edges start. Throws
   /// std::bad_alloc.
-  void start(const EdgeList& graph, const Tile& tile, const RowCursors& rows);
+  void start(const CellRows& cells, const Tile& tile, const RowCursors& rows);
 
   /// Where the next edge of key first_key + j goes, in edges; whoever puts one there increases it.
   /// When all edges have their place, it is where the edges of that key end.

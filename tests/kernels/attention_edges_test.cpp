@@ -65,7 +65,8 @@ TEST(EdgeAttention, EveryDensity) {
 }
 
 TEST(EdgeAttention, EstimatorsGatesAndDropout) {
-  for (const Estimator estimator : {Estimator::kPaper, Estimator::kReference}) {
+  for (const Estimator estimator :
+       {Estimator::kPaper, Estimator::kReference, Estimator::kTrapezoid}) {
     for (const bool gates : {false, true}) {
       for (const double dropout : {0.0, 0.1, 0.5}) {
         for (const double density : {0.05, 0.5}) {
@@ -84,6 +85,32 @@ TEST(EdgeAttention, EstimatorsGatesAndDropout) {
         }
       }
     }
+  }
+}
+
+TEST(EdgeAttention, TrapezoidOnRowsOfEveryDegree) {
+  for (const double density : {0.0, 0.03, 0.1, 1.0}) {
+    for (const bool diagonal : {false, true}) {
+      expect_matches({.queries = 61,
+                      .keys = 40,
+                      .head_dim = 16,
+                      .clusters = 16,
+                      .density = density,
+                      .estimator = Estimator::kTrapezoid,
+                      .diagonal_forced = diagonal,
+                      .probe_rate = 0.5,
+                      .padded_rows = 3});
+    }
+  }
+  // Every cell, and none.
+  for (const double rate : {1.0, 0.0}) {
+    expect_matches({.heads = 2,
+                    .queries = 90,
+                    .keys = 33,
+                    .head_dim = 7,
+                    .clusters = 5,
+                    .estimator = Estimator::kTrapezoid,
+                    .probe_rate = rate});
   }
 }
 
@@ -160,6 +187,13 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
        .clusters = 20,
        .density = 0.3,
        .dropout = 0.1},
+      {.queries = 300,
+       .keys = 700,
+       .head_dim = 8,
+       .clusters = 12,
+       .density = 0.3,
+       .estimator = Estimator::kTrapezoid,
+       .probe_rate = 0.4},
       {.batch = 3, .heads = 5, .queries = 150, .keys = 130, .head_dim = 16, .clusters = 16}};
   for (const ProblemSpec& spec : specs) {
     const Problem problem(spec);
@@ -238,7 +272,10 @@ TEST_F(EdgeAttentionErrors, SizesAndPointers) {
   expect_refusal(backward, "key_product");
   backward = problem_.backward(outputs_);
   backward.estimator.estimator = Estimator::kTrapezoid;
-  expect_refusal(backward, "TRAPEZOID");
+  expect_refusal(backward, "graphs[0].probabilities: expected");
+  backward = problem_.backward(outputs_);
+  backward.estimator.estimator = static_cast<Estimator>(3);
+  expect_refusal(backward, "estimator: expected 0 to 2, found 3");
   backward = problem_.backward(outputs_);
   backward.estimator.clip = -1.0F;
   expect_refusal(backward, "clip");
@@ -270,6 +307,33 @@ TEST_F(EdgeAttentionErrors, Graphs) {
   problem_.graphs = intact;
   problem_.graphs.emplace_back();
   expect_refusal(problem_.forward(outputs_), "graphs: expected 1");
+}
+
+TEST(EdgeAttentionProbes, AreChecked) {
+  const ProblemSpec spec = {.queries = 6,
+                            .keys = 7,
+                            .head_dim = 4,
+                            .clusters = 3,
+                            .estimator = Estimator::kTrapezoid,
+                            .probe_rate = 1.0};
+  Problem problem(spec);
+  Outputs outputs(spec);
+  SerialExecutor executor;
+  const auto refusal = [&] {
+    return attention_backward(problem.backward(outputs), executor).message();
+  };
+  EXPECT_EQ(refusal(), "");
+  const std::vector<EdgeList> intact = problem.graphs;
+  problem.graphs[0].probes.columns.back() = 7;
+  EXPECT_THAT(refusal(), HasSubstr("graphs[0].probes.columns: expected ascending keys below 7"));
+  problem.graphs = intact;
+  problem.graphs[0].probes.probabilities.pop_back();
+  EXPECT_THAT(refusal(), HasSubstr("graphs[0].probes.probabilities"));
+  problem.graphs = intact;
+  problem.estimator.probe_rate = 0.0;
+  EXPECT_THAT(refusal(), HasSubstr("probe_rate: expected more than 0 where there are probes"));
+  problem.estimator.probe_rate = 1.5;
+  EXPECT_THAT(refusal(), HasSubstr("probe_rate: expected 0 to 1"));
 }
 
 }  // namespace

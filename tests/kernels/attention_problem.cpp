@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <system_error>
@@ -51,6 +53,32 @@ EdgeList random_graph(const ProblemSpec& spec, std::mt19937_64& generator) {
     graph.row_offsets.push_back(static_cast<std::int64_t>(graph.columns.size()));
   }
   return graph;
+}
+
+/// Gives the edges probabilities, and probes some of the other cells.
+void add_probes(const ProblemSpec& spec, std::mt19937_64& generator, EdgeList& graph) {
+  std::uniform_real_distribution<float> uniform(0.0F, 1.0F);
+  // Of all sizes, also below the bounds of the estimator.
+  const auto draw_probability = [&] { return std::pow(uniform(generator), 4.0F); };
+  for (std::size_t e = 0; e < graph.columns.size(); ++e) {
+    graph.probabilities.push_back(draw_probability());
+  }
+  ProbeList& probes = graph.probes;
+  probes.row_offsets.push_back(0);
+  for (std::int64_t i = 0; i < spec.queries; ++i) {
+    const auto row = graph.columns.begin();
+    const auto begin = row + graph.row_offsets[static_cast<std::size_t>(i)];
+    const auto end = row + graph.row_offsets[static_cast<std::size_t>(i) + 1];
+    for (std::int64_t j = 0; j < spec.keys - spec.padded_rows; ++j) {
+      const auto key = static_cast<std::int32_t>(j);
+      if (std::binary_search(begin, end, key) || (i == j && spec.diagonal_forced)) continue;
+      if (static_cast<double>(uniform(generator)) >= spec.probe_rate) continue;
+      probes.columns.push_back(key);
+      probes.probabilities.push_back(draw_probability());
+      if (spec.gates) probes.gates.push_back(uniform(generator));
+    }
+    probes.row_offsets.push_back(std::ssize(probes.columns));
+  }
 }
 
 double norm(const std::vector<double>& values) {
@@ -190,6 +218,7 @@ Problem::Problem(const ProblemSpec& problem)
   }
   for (std::int64_t g = 0; g < spec.batch * spec.heads; ++g) {
     graphs.push_back(random_graph(spec, generator));
+    if (spec.estimator == Estimator::kTrapezoid) add_probes(spec, generator, graphs.back());
     dropout_keys_.push_back(generator());
   }
   for (std::int64_t h = 0; h < spec.heads; ++h) density_gradient_.push_back(0.01F * (1 + h));
@@ -205,7 +234,7 @@ Problem::Problem(const ProblemSpec& problem)
   estimator = {.estimator = spec.estimator,
                .clip = spec.clip,
                .density_gradient = density_gradient_.data(),
-               .probe_rate = 0.0};
+               .probe_rate = spec.probe_rate};
 }
 
 cpu::ForwardParams Problem::forward(Outputs& outputs) const {
@@ -263,6 +292,7 @@ void Problem::expect_matches_reference(const Outputs& outputs, double tolerance)
     form.estimator = spec.estimator;
     form.clip = static_cast<double>(spec.clip);
     form.density_gradient = static_cast<double>(density_gradient_[static_cast<std::size_t>(h)]);
+    form.probe_rate = spec.probe_rate;
     form.law.gate = Matrix(spec.queries, spec.keys, 1.0);
     form.law.probability = Matrix(spec.queries, spec.keys, 0.5);
     for (std::int64_t i = 0; i < spec.queries; ++i) {
@@ -275,6 +305,25 @@ void Problem::expect_matches_reference(const Outputs& outputs, double tolerance)
           form.law.gate(i, j) = static_cast<double>(graph.gates[edge]);
         } else if (spec.diagonal_forced && i == j) {
           form.law.gate(i, j) = 0;
+        }
+      }
+    }
+    if (spec.estimator == Estimator::kTrapezoid) {
+      form.probes = Matrix(spec.queries, spec.keys);
+      for (std::int64_t i = 0; i < spec.queries; ++i) {
+        const auto row = static_cast<std::size_t>(i);
+        for (std::int64_t e = graph.row_offsets[row]; e < graph.row_offsets[row + 1]; ++e) {
+          const auto edge = static_cast<std::size_t>(e);
+          form.law.probability(i, graph.columns[edge]) =
+              static_cast<double>(graph.probabilities[edge]);
+        }
+        const ProbeList& probes = graph.probes;
+        for (std::int64_t p = probes.row_offsets[row]; p < probes.row_offsets[row + 1]; ++p) {
+          const auto probe = static_cast<std::size_t>(p);
+          const std::int64_t j = probes.columns[probe];
+          form.probes(i, j) = 1;
+          form.law.probability(i, j) = static_cast<double>(probes.probabilities[probe]);
+          if (spec.gates) form.law.gate(i, j) = static_cast<double>(probes.gates[probe]);
         }
       }
     }

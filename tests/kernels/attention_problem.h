@@ -66,6 +66,7 @@ struct ProblemSpec {
   bool gates = false;
   bool diagonal_forced = true;
   std::int64_t gap = 0;
+  double probe_rate = 0.3;       ///< of TRAPEZOID
   std::int64_t padded_rows = 0;  ///< last rows and columns without edges
   double score_shift = 0.0;      ///< added to every score, by way of a constant feature
   std::uint64_t seed = 1;
