@@ -25,6 +25,7 @@ struct TaskBuilder {
   void (*fill)(const BuildRequest& request, SampleSink& sink);
 };
 
+std::span<const TaskBuilder> glue_builders();
 std::span<const TaskBuilder> image_builders();
 std::span<const TaskBuilder> listops_builders();
 std::span<const TaskBuilder> repeated_tokens_builders();

@@ -12,8 +12,8 @@ namespace {
 using Family = std::span<const TaskBuilder> (*)();
 
 constexpr Family kFamilies[] = {
-    image_builders, listops_builders,         retrieval_builders,
-    text_builders,  repeated_tokens_builders,
+    glue_builders,      image_builders, listops_builders,
+    retrieval_builders, text_builders,  repeated_tokens_builders,
 };
 
 }  // namespace

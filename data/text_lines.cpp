@@ -1,6 +1,10 @@
 #include "data/text_lines.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "base/error.h"
 
 namespace sbm::data {
 
@@ -14,6 +18,31 @@ std::string_view take_line(std::string_view& text) {
   text.remove_prefix(std::min(end + 1, text.size()));
   if (line.ends_with('\r')) line.remove_suffix(1);
   return line;
+}
+
+void drop_byte_order_mark(std::string_view& text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+}
+
+std::size_t line_start(std::string_view text, std::size_t at, std::size_t max_line) {
+  if (at == 0) return 0;
+  if (at >= text.size()) return text.size();
+  // The line end that counts may be the very byte before `at`.
+  const std::string_view near = text.substr(at - 1, max_line + 2);
+  const std::size_t end = near.find('\n');
+  return end == std::string_view::npos ? at - 1 + near.size() : at + end;
+}
+
+std::uint64_t count_lines(const MappedFile& file) {
+  const std::string_view text = as_text(file);
+  const auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+  return ends + (text.empty() || text.back() == '\n' ? 0 : 1);
+}
+
+void refuse_long_line(const MappedFile& file, std::uint64_t line, std::size_t max_line) {
+  throw DataError(fmt::format("{}:{}: expected a line of at most {} bytes, found more",
+                              file.path().string(), line, max_line));
 }
 
 std::string excerpt(std::string_view text) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,20 @@ namespace sbm::data {
 
 /// Cuts the next line off `text`, without its LF or CRLF; a last line needs none.
 [[nodiscard]] std::string_view take_line(std::string_view& text);
+
+/// Removes a UTF-8 byte order mark from the front of a file's text.
+void drop_byte_order_mark(std::string_view& text);
+
+/// The first position from `at` on where a line begins, or the end of the text. Looks at no more
+/// than about `max_line` bytes: when no line ends within them, a position inside the line.
+[[nodiscard]] std::size_t line_start(std::string_view text, std::size_t at, std::size_t max_line);
+
+/// Lines of a file, a last one without LF included.
+[[nodiscard]] std::uint64_t count_lines(const MappedFile& file);
+
+/// Throws DataError "file:line: ...".
+[[noreturn]] void refuse_long_line(const MappedFile& file, std::uint64_t line,
+                                   std::size_t max_line);
 
 /// What a message shows of a text from a file: its first 40 bytes, printable.
 [[nodiscard]] std::string excerpt(std::string_view text);

@@ -29,16 +29,15 @@ void check_size(std::size_t bytes, const std::string& name) {
 Vocabulary Vocabulary::read(const std::filesystem::path& path) {
   const MappedFile file(path);
   check_size(file.bytes().size(), path.string());
-  Vocabulary vocabulary = parse(as_text(file), path.string());
-  vocabulary.source_.name = path.filename().string();
-  return vocabulary;
+  return parse(as_text(file), path.string());
 }
 
 Vocabulary Vocabulary::parse(std::string_view contents, const std::string& name) {
   check_size(contents.size(), name);
   Vocabulary vocabulary;
-  vocabulary.source_ = {
-      .name = name, .bytes = contents.size(), .xxh3_128 = content_hash(contents).hex()};
+  vocabulary.source_ = {.name = kVocabularySource,
+                        .bytes = contents.size(),
+                        .xxh3_128 = content_hash(contents).hex()};
   std::unordered_map<std::string_view, std::size_t> ids;
   std::string_view rest = contents;
   while (!rest.empty()) {

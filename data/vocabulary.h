@@ -11,6 +11,9 @@
 
 namespace sbm::data {
 
+/// SourceDescription::name of every vocabulary.
+constexpr char kVocabularySource[] = "vocabulary";
+
 /// A WordPiece vocabulary is at most so large; the published ones have less than 1 MiB.
 constexpr std::size_t kMaxVocabularyBytes = std::size_t{4} << 20;
 
@@ -36,7 +39,8 @@ class Vocabulary {
   [[nodiscard]] std::uint16_t sep() const { return sep_; }
   [[nodiscard]] std::uint16_t mask() const { return mask_; }
 
-  /// File name, size and XXH3-128 of the contents: what a data set's manifest keeps.
+  /// Size and XXH3-128 of the contents under the name kVocabularySource: how the recipe of a data
+  /// set says which vocabulary its ids belong to, whatever the file was called.
   [[nodiscard]] const SourceDescription& source() const { return source_; }
 
  private:

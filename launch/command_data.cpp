@@ -25,6 +25,10 @@ struct Options {
   std::string source;
   std::string folder;
   std::vector<std::string> overrides;
+  std::string vocabulary;
+  bool cased = false;
+  std::int64_t max_length = 0;
+  std::int64_t skip_bad_rows = 0;
   int threads = 0;
   bool json = false;
 };
@@ -53,6 +57,10 @@ int run_build(const Options& options) {
   request.out = options.out;
   request.source = options.source;
   request.threads = options.threads;
+  request.vocabulary = options.vocabulary;
+  request.lower_case = !options.cased;
+  request.max_length = options.max_length;
+  request.skip_bad_rows = options.skip_bad_rows;
   const bool live = isatty(STDERR_FILENO) != 0;
   const auto progress = [live](const data::BuildProgress& done) {
     if (!live) return;
@@ -214,6 +222,14 @@ void add_data_command(CLI::App& program, Action& action) {
   build->add_option("--source", options->source, "Folder of the published files [generate]");
   build->add_option("--set", options->overrides,
                     "A parameter of the generator: --set data.listops.max_depth=5 (repeatable)");
+  build->add_option("--vocab", options->vocabulary, "Vocabulary, for tasks of words");
+  build->add_flag("--cased", options->cased, "The vocabulary is a cased one");
+  build->add_option("--max-length", options->max_length, "Tokens kept of a sample [by task]")
+      ->check(CLI::Range(std::int64_t{1}, data::kMaxBuildLength));
+  build
+      ->add_option("--skip-bad-rows", options->skip_bad_rows,
+                   "Skip and list up to so many unusable rows [0]")
+      ->check(CLI::Range(std::int64_t{0}, data::kMaxSkippedRows));
   build->add_option("--threads", options->threads, "Threads [all processors]")
       ->check(CLI::Range(1, 4096));
   bind(build, run_build);

@@ -45,7 +45,7 @@ TEST(Vocabulary, ReadsAFile) {
   write_text(path, tiny_vocabulary_text());
   const Vocabulary vocabulary = Vocabulary::read(path);
   EXPECT_EQ(vocabulary.pieces(), tiny_vocabulary().pieces());
-  EXPECT_EQ(vocabulary.source().name, "vocab.txt");
+  EXPECT_EQ(vocabulary.source().name, "vocabulary");
   EXPECT_THROW(Vocabulary::read(folder.path() / "missing.txt"), DataError);
   EXPECT_THROW(Vocabulary::read(folder.path()), DataError);
 }

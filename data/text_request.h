@@ -1,0 +1,21 @@
+#pragma once
+
+#include "data/build.h"
+#include "data/dataset_writer.h"
+#include "data/wordpiece.h"
+
+// What the tasks of words share: their options of `sbm data build`, and how a recipe tells of them.
+namespace sbm::data {
+
+/// The tokenizer that the request asks for. Throws ConfigError when it names no vocabulary,
+/// DataError when that is none.
+WordPieceTokenizer tokenizer_of(const BuildRequest& request);
+
+/// BuildRequest::max_length, or `usual` when it is 0.
+std::int64_t max_length_of(const BuildRequest& request, std::int64_t usual);
+
+/// Enters the tokenizer and the length into the recipe, and the vocabulary into the description.
+void describe_words(const WordPieceTokenizer& tokenizer, std::int64_t max_length,
+                    DatasetDescription& description);
+
+}  // namespace sbm::data
