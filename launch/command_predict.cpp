@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -8,14 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
-#include "data/durable_file.h"
 #include "launch/command.h"
 #include "launch/model_options.h"
 #include "launch/runtime.h"
 #include "trainer/loaded_model.h"
 #include "trainer/mask_control.h"
+#include "trainer/output_file.h"
 #include "trainer/prediction.h"
 
 namespace sbm::launch {
@@ -33,12 +33,13 @@ class Output {
   /// Throws ConfigError when `path` is taken or cannot be, before anything is computed for it.
   explicit Output(const std::filesystem::path& path) {
     if (path.empty()) return;
-    if (std::filesystem::exists(std::filesystem::symlink_status(path))) {
+    std::error_code error;
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
       throw ConfigError("--out: expected a name that is free, found that " + path.string() +
                         " exists");
     }
     const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-    if (!std::filesystem::is_directory(folder)) {
+    if (!std::filesystem::is_directory(folder, error)) {
       throw ConfigError("--out: expected a file in an existing folder, found that " +
                         folder.string() + " is none");
     }
@@ -47,7 +48,7 @@ class Output {
 
   void write(std::string_view text) {
     if (file_) {
-      file_->write({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+      file_->write(text);
     } else {
       std::cout << text;
     }
@@ -58,7 +59,7 @@ class Output {
   }
 
  private:
-  std::optional<data::DurableFile> file_;
+  std::optional<trainer::OutputFile> file_;
 };
 
 void summarise(const trainer::LoadedModel& model, const trainer::LoadRequest& request,

@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <iostream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/error.h"
@@ -60,6 +62,15 @@ std::string usage_message(const CLI::App& program, const CLI::ParseError& error,
   return message + "\nRun `" + path + "--help` for the options.";
 }
 
+// An answer that got lost on a full disk must not look like success.
+void flush_answer() {
+  errno = 0;
+  std::cout << std::flush;
+  if (std::cout) return;
+  const std::string reason = errno == 0 ? "" : ": " + std::generic_category().message(errno);
+  throw ConfigError("standard output: cannot write the answer" + reason);
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -89,15 +100,11 @@ int run_program(int argc, char** argv) {
   }
   try {
     const int code = action(session);
-    std::cout << std::flush;
-    if (!std::cout) throw Error("standard output: the answer could not be written");
+    flush_answer();
     return code;
   } catch (const std::exception& error) {
     const ExitCode code = exit_code_of(error);
-    // A plain Error is the system's doing (a full disk, missing rights), not a defect of ours.
-    const bool system = dynamic_cast<const Error*>(&error) != nullptr &&
-                        dynamic_cast<const InternalError*>(&error) == nullptr;
-    const std::string prefix = code == kInternalFailure && !system ? "internal error: " : "";
+    const std::string prefix = code == kInternalFailure ? "internal error: " : "";
     return session.fail(code, prefix + error.what());
   }
 }

@@ -5,10 +5,8 @@
 
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <system_error>
 
-#include "base/error.h"
 #include "trainer/event.pb.h"
 
 namespace sbm::trainer {
@@ -75,10 +73,8 @@ EventFile::EventFile(const std::filesystem::path& folder, std::int64_t resume_st
 
 EventFile::EventFile(const std::filesystem::path& folder, std::int64_t resume_step,
                      bool has_earlier_files)
-    : path_(folder / fmt::format("events.out.tfevents.{}.{}.{}",
-                                 static_cast<std::int64_t>(wall_time()), host_name(), ::getpid())),
-      out_(path_, std::ios::binary | std::ios::app) {
-  if (!out_) throw Error(path_.string() + ": cannot be written: " + std::strerror(errno));
+    : file_(folder / fmt::format("events.out.tfevents.{}.{}.{}",
+                                 static_cast<std::int64_t>(wall_time()), host_name(), ::getpid())) {
   tensorboard::Event version;
   version.set_wall_time(wall_time());
   version.set_file_version("brain.Event:2");
@@ -107,8 +103,7 @@ void EventFile::scalars(std::int64_t step,
 
 void EventFile::write(const std::string& data) {
   const std::string length = little_endian<std::uint64_t>(data.size());
-  out_ << length << masked_checksum(length) << data << masked_checksum(data) << std::flush;
-  if (!out_) throw Error(path_.string() + ": cannot be written: " + std::strerror(errno));
+  file_.append(length + masked_checksum(length) + data + masked_checksum(data));
 }
 
 }  // namespace sbm::trainer

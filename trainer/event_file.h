@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "trainer/output_file.h"
 
 namespace sbm::trainer {
 
@@ -13,8 +14,8 @@ namespace sbm::trainer {
 /// messages, in a new file events.out.tfevents.<seconds>.<host>.<pid> for each start of a run.
 class EventFile {
  public:
-  /// `resume_step`: what earlier files recorded after this step is superseded. Throws Error naming
-  /// the file when it cannot be made.
+  /// `resume_step`: what earlier files recorded after this step is superseded. Throws ConfigError
+  /// naming the file when it cannot be written.
   EventFile(const std::filesystem::path& folder, std::int64_t resume_step);
 
   /// Records all scalars of one step and flushes.
@@ -24,8 +25,7 @@ class EventFile {
   EventFile(const std::filesystem::path& folder, std::int64_t resume_step, bool has_earlier_files);
   void write(const std::string& data);
 
-  std::filesystem::path path_;
-  std::ofstream out_;
+  AppendedFile file_;
 };
 
 /// CRC-32C (Castagnoli) of the bytes, as TFRecord uses it, before masking.

@@ -1,46 +1,42 @@
 #include "trainer/metrics_file.h"
 
-#include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
-
-#include "base/error.h"
 
 namespace sbm::trainer {
 namespace {
-
-Error cannot(const std::filesystem::path& path, const char* what) {
-  return Error(path.string() + ": cannot be " + what + ": " + std::strerror(errno));
-}
 
 // Keeps the lines up to `resume_step`; a torn last line (killed while writing) goes too.
 void drop_later_lines(const std::filesystem::path& path, std::int64_t resume_step) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return;
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+  OutputFile out(path);
+  constexpr std::size_t kEnoughToWrite = std::size_t{1} << 20;
+  std::string kept;
   std::string line;
   while (std::getline(in, line)) {
     const nlohmann::json json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) continue;
-    if (json["step"].get<std::int64_t>() <= resume_step) out << line << "\n";
+    if (json["step"].get<std::int64_t>() <= resume_step) kept += line + "\n";
+    if (kept.size() < kEnoughToWrite) continue;
+    out.write(kept);
+    kept.clear();
   }
-  out.flush();
-  if (!out) throw cannot(temporary, "written");
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) throw Error(path.string() + ": cannot be replaced: " + error.message());
+  out.write(kept);
+  out.commit();
+}
+
+// The path, once what a resumed run repeats is gone from the file.
+std::filesystem::path prepared(const std::filesystem::path& path, std::int64_t resume_step) {
+  drop_later_lines(path, resume_step);
+  return path;
 }
 
 }  // namespace
 
 MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t resume_step)
-    : path_(path) {
-  drop_later_lines(path, resume_step);
-  out_.open(path, std::ios::binary | std::ios::app);
-  if (!out_) throw cannot(path, "opened");
-}
+    : file_(prepared(path, resume_step)) {}
 
 void MetricsFile::step(const StepRecord& record) {
   write(nlohmann::json{{"step", record.step},
@@ -71,9 +67,6 @@ void MetricsFile::evaluation(const EvaluationRecord& record) {
             .dump());
 }
 
-void MetricsFile::write(const std::string& line) {
-  out_ << line << "\n" << std::flush;
-  if (!out_) throw cannot(path_, "written");
-}
+void MetricsFile::write(const std::string& line) { file_.append(line + "\n"); }
 
 }  // namespace sbm::trainer

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 
+#include "trainer/output_file.h"
 #include "trainer/telemetry.h"
 
 namespace sbm::trainer {
@@ -14,7 +14,7 @@ namespace sbm::trainer {
 class MetricsFile {
  public:
   /// Lines of steps after `resume_step` are removed first, whole or torn: a resumed run writes them
-  /// anew. Throws Error naming the file.
+  /// anew. Throws ConfigError naming the file when it cannot be written.
   MetricsFile(const std::filesystem::path& path, std::int64_t resume_step);
 
   void step(const StepRecord& record);
@@ -23,8 +23,7 @@ class MetricsFile {
  private:
   void write(const std::string& line);
 
-  std::filesystem::path path_;
-  std::ofstream out_;
+  AppendedFile file_;
 };
 
 }  // namespace sbm::trainer

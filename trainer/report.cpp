@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <string>
 
-#include "base/error.h"
+#include "trainer/output_file.h"
 #include "trainer/report_chart.h"
 #include "trainer/report_data.h"
 #include "trainer/report_masks.h"
@@ -134,11 +133,7 @@ std::string page(const ReportData& data, const std::string& run_directory) {
 std::filesystem::path write_report(const std::filesystem::path& run_directory) {
   const ReportData data = read_report_data(run_directory);
   const std::filesystem::path path = run_directory / "report.html";
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out << page(data, run_directory.string()) << std::flush;
-  if (!out) throw Error(temporary.string() + ": cannot be written");
-  std::filesystem::rename(temporary, path);
+  replace_file(path, page(data, run_directory.string()));
   return path;
 }
 

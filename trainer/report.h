@@ -15,12 +15,14 @@ struct MaskPicture {
   std::vector<std::uint8_t> mask;  ///< sampled A [tokens, tokens]
 };
 
-/// Keeps the pictures of a run in <run>/masks.json, replacing the last ones.
+/// Keeps the pictures of a run in <run>/masks.json, replacing the last ones. Throws
+/// ConfigError when it cannot.
 void save_mask_pictures(const std::filesystem::path& run_directory, std::int64_t step,
                         const std::vector<MaskPicture>& pictures);
 
 /// Writes <run>/report.html from config.textproto, metrics.jsonl and masks.json: one file that
-/// needs no network. Returns its path. Throws ConfigError when the folder holds no run.
+/// needs no network. Returns its path. Throws ConfigError when the folder holds no run, or the file
+/// cannot be written.
 std::filesystem::path write_report(const std::filesystem::path& run_directory);
 
 }  // namespace sbm::trainer

@@ -4,9 +4,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 #include "base/error.h"
 #include "trainer/config.h"
+#include "trainer/output_file.h"
 
 namespace sbm::trainer {
 namespace {
@@ -90,32 +92,33 @@ MaskPicture read_picture(const json& entry, const std::string& where) {
   entry.at("probability").get_to(picture.probability);
   entry.at("mask").get_to(picture.mask);
   if (picture.tokens < 1 || picture.tokens > kLargestPicture) {
-    throw Error(where + ": expected 1 to " + std::to_string(kLargestPicture) +
-                " tokens a picture, found " + std::to_string(picture.tokens));
+    throw ConfigError(where + ": expected 1 to " + std::to_string(kLargestPicture) +
+                      " tokens a picture, found " + std::to_string(picture.tokens));
   }
   const auto cells = static_cast<std::size_t>(picture.tokens * picture.tokens);
   if (picture.probability.size() != cells || picture.mask.size() != cells) {
-    throw Error(where + ": expected " + std::to_string(cells) + " cells a picture, found " +
-                std::to_string(picture.probability.size()) + " probabilities and " +
-                std::to_string(picture.mask.size()) + " mask cells");
+    throw ConfigError(where + ": expected " + std::to_string(cells) + " cells a picture, found " +
+                      std::to_string(picture.probability.size()) + " probabilities and " +
+                      std::to_string(picture.mask.size()) + " mask cells");
   }
   return picture;
 }
 
 void read_pictures(const std::filesystem::path& path, ReportData& data) {
-  if (!std::filesystem::exists(path)) return;
+  const std::string text = read_file(path);
+  if (text.empty()) return;
   try {
-    const json file = json::parse(read_file(path));
+    const json file = json::parse(text);
     file.at("step").get_to(data.picture_step);
     if (file.at("pictures").size() > kMostPictures) {
-      throw Error(path.string() + ": expected at most " + std::to_string(kMostPictures) +
-                  " pictures, found " + std::to_string(file["pictures"].size()));
+      throw ConfigError(path.string() + ": expected at most " + std::to_string(kMostPictures) +
+                        " pictures, found " + std::to_string(file["pictures"].size()));
     }
     for (const json& entry : file["pictures"]) {
       data.pictures.push_back(read_picture(entry, path.string()));
     }
   } catch (const json::exception& error) {
-    throw Error(path.string() + ": expected mask pictures, found: " + error.what());
+    throw ConfigError(path.string() + ": expected mask pictures, found: " + error.what());
   }
 }
 
@@ -131,17 +134,14 @@ void save_mask_pictures(const std::filesystem::path& run_directory, std::int64_t
                    {"probability", picture.probability},
                    {"mask", picture.mask}});
   }
-  const std::filesystem::path path = run_directory / "masks.json";
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out << json{{"step", step}, {"pictures", std::move(all)}}.dump() << "\n" << std::flush;
-  if (!out) throw Error(temporary.string() + ": cannot be written");
-  std::filesystem::rename(temporary, path);
+  replace_file(run_directory / "masks.json",
+               json{{"step", step}, {"pictures", std::move(all)}}.dump() + "\n");
 }
 
 ReportData read_report_data(const std::filesystem::path& run_directory) {
   const std::filesystem::path configuration = run_directory / "config.textproto";
-  if (!std::filesystem::exists(configuration)) {
+  std::error_code error;
+  if (!std::filesystem::exists(configuration, error)) {
     throw ConfigError(run_directory.string() +
                       ": expected a run folder with config.textproto, found none");
   }

@@ -4,31 +4,14 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <system_error>
 
 #include "base/error.h"
+#include "trainer/output_file.h"
 
 namespace sbm::trainer {
-namespace {
-
-void replace_file(const std::filesystem::path& path, const std::string& text) {
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  {
-    std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-    out << text;
-    out.flush();
-    if (!out) throw Error(temporary.string() + ": cannot be written: " + std::strerror(errno));
-  }
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) throw Error(path.string() + ": cannot be replaced: " + error.message());
-}
-
-}  // namespace
-
 std::filesystem::path plain_path(const std::filesystem::path& path) {
   const std::filesystem::path normal = path.lexically_normal();
   if (normal.empty() || normal == ".") return std::filesystem::current_path();

@@ -23,10 +23,11 @@ class RunFolder {
 
   /// Collective. Rank 0 makes the folder and its sub-folders; throws ConfigError when it cannot.
   void create(distributed::Communicator& communicator) const;
-  /// Replaces config.textproto.
+  /// Replaces config.textproto, whole or not at all, also across a crash. Throws ConfigError when
+  /// it cannot.
   void write_configuration(const std::string& resolved_text) const;
   /// Replaces STATUS.json: what the run is doing or why it ended, for people and launchers, since
-  /// mpirun's own exit code says nothing after a SIGTERM.
+  /// mpirun's own exit code says nothing after a SIGTERM. As write_configuration().
   void write_status(const std::string& state, std::int64_t step, const std::string& detail) const;
 
  private:

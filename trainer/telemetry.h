@@ -61,7 +61,7 @@ class Telemetry {
     int heads = 0;
   };
 
-  /// Throws Error naming the file when one cannot be written.
+  /// Throws ConfigError naming the file when one cannot be written; so do step() and evaluation().
   explicit Telemetry(const Options& options);
   ~Telemetry();
   Telemetry(const Telemetry&) = delete;

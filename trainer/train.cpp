@@ -154,6 +154,15 @@ TrainResult Loop::train() {
   }
 }
 
+// The full disk that ends a run keeps STATUS.json from being written, too; the run's own error is
+// the one to be told.
+void say_failed(const RunFolder& folder, std::int64_t step, const std::string& why) {
+  try {
+    folder.write_status("failed", step, why);
+  } catch (const ConfigError&) {
+  }
+}
+
 }  // namespace
 
 TrainResult train(distributed::Communicator& communicator, const TrainRequest& request) {
@@ -205,7 +214,7 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
   } catch (const std::exception& error) {  // said where launchers look, then passed on
     if (first) {
       telemetry->close();
-      folder.write_status("failed", run.state().step, error.what());
+      say_failed(folder, run.state().step, error.what());
     }
     throw;
   }

@@ -43,7 +43,8 @@ TinyRun::TinyRun(const std::filesystem::path& folder)
 
 std::vector<std::string> TinyRun::train(int ranks, const std::string& run_name,
                                         const std::vector<std::string>& more) const {
-  std::vector<std::string> command = mpirun(ranks);
+  std::vector<std::string> command;
+  if (ranks > 0) command = mpirun(ranks);
   for (const std::string& word :
        {std::string(SBM_PROGRAM), std::string("train"), "--config=" + configuration_.string(),
         "--run-dir=" + run_folder(run_name).string()}) {

@@ -16,7 +16,7 @@ class TinyRun {
   /// `folder` gets the configuration; runs and generated data go below it.
   explicit TinyRun(const std::filesystem::path& folder);
 
-  /// The program under mpirun with `ranks` processes.
+  /// The program under mpirun with `ranks` processes; 0: alone, without mpirun.
   [[nodiscard]] std::vector<std::string> train(int ranks, const std::string& run_name,
                                                const std::vector<std::string>& more = {}) const;
   [[nodiscard]] std::filesystem::path run_folder(const std::string& run_name) const;
