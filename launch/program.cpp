@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "launch/command.h"
+#include "launch/freed_memory.h"
 #include "launch/version.h"
 #include "trainer/nearest_name.h"
 
@@ -74,6 +75,7 @@ void flush_answer() {
 }  // namespace
 
 int run_program(int argc, char** argv) {
+  keep_freed_memory();
   CLI::App program(
       "Trains SBM-Transformers: sparse attention along sampled graphs, on one process or many.",
       "sbm");
