@@ -52,7 +52,7 @@ std::string skipped_text(const std::vector<data::SkippedRow>& skipped) {
 int run_build(const Options& options) {
   trainer::Config config;
   config.mutable_task()->set_name(options.task);
-  trainer::throw_problems(trainer::apply_overrides(config, options.overrides), "--set");
+  trainer::throw_problems(trainer::apply_build_overrides(config, options.overrides), "data build");
   data::BuildRequest request = trainer::build_request(config);
   request.out = options.out;
   request.source = options.source;

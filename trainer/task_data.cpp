@@ -2,13 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
+#include "trainer/config.h"
+#include "trainer/config_fields.h"
+#include "trainer/nearest_name.h"
 #include "trainer/run_folder.h"
 
 namespace sbm::trainer {
+namespace {
+
+// Which part of `data` is whose.
+struct TaskMessage {
+  std::string_view task;
+  std::string_view path;
+};
+constexpr std::array<TaskMessage, 2> kTaskMessages = {{
+    {"lra/listops", "data.listops."},
+    {"synthetic/repeated-tokens", "data.repeated_tokens."},
+}};
+
+}  // namespace
 
 std::filesystem::path generated_data_root(const std::filesystem::path& run_directory) {
   return plain_path(std::filesystem::absolute(run_directory)).parent_path() / "datasets";
@@ -33,6 +52,42 @@ data::BuildRequest build_request(const Config& config) {
                              .length = repeated.length(),
                              .seed = repeated.seed()};
   return request;
+}
+
+std::vector<std::string> build_fields(const std::string& task) {
+  std::vector<std::string> fields;
+  for (const FieldValue& field : list_fields(Config())) {
+    const bool foreign = std::ranges::any_of(kTaskMessages, [&](const TaskMessage& message) {
+      return message.task != task && field.path.starts_with(message.path);
+    });
+    if (field.path.starts_with("data.") && field.path != "data.directory" && !foreign) {
+      fields.push_back(field.path);
+    }
+  }
+  return fields;
+}
+
+std::vector<std::string> apply_build_overrides(Config& config,
+                                               std::span<const std::string> overrides) {
+  const std::string& task = config.task().name();
+  const std::vector<std::string> fields = build_fields(task);
+  std::vector<std::string> problems;
+  for (const std::string& text : overrides) {
+    const std::string path = text.substr(0, text.find('='));
+    const bool taken = std::ranges::find(fields, path) != fields.end();
+    const bool known = std::ranges::any_of(
+        list_fields(config), [&](const FieldValue& field) { return field.path == path; });
+    if (taken || !known) {
+      const std::vector<std::string> more = apply_overrides(config, std::span(&text, 1));
+      problems.insert(problems.end(), more.begin(), more.end());
+    } else if (fields.empty()) {
+      problems.push_back("--set " + path + ": expected no field, as " + task + " takes none");
+    } else {
+      problems.push_back("--set " + path + ": expected a field that " + task + " takes, " +
+                         list_names(fields) + suggestion(path, fields));
+    }
+  }
+  return problems;
 }
 
 std::filesystem::path prepare_data(distributed::Communicator& communicator, const Config& config,

@@ -81,6 +81,11 @@ TEST(Data, DamageIsExitCodeThreeAndNamesTheFile) {
            "--set=data.repeated_tokens.length=16", "--set=data.repeated_tokens.train_samples=50"})
           .code,
       0);
+  const Outcome foreign = sbm({"data", "build", "--task=lra/listops", "--out=" + out + "2",
+                               "--set=data.repeated_tokens.length=16"});
+  EXPECT_EQ(foreign.code, 2);
+  EXPECT_THAT(foreign.err, HasSubstr("--set data.repeated_tokens.length: expected a field that "
+                                     "lra/listops takes, \"data.listops.train_samples\""));
   EXPECT_EQ(sbm({"data", "verify", out}).code, 0);
   const auto summary = nlohmann::json::parse(sbm({"data", "inspect", out, "--json"}).out);
   EXPECT_EQ(summary["splits"]["train"]["samples"], 50);

@@ -1,0 +1,46 @@
+#include "trainer/task_data.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "data/build.h"
+
+namespace sbm::trainer {
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+std::vector<std::string> problems(const std::string& task, std::vector<std::string> overrides) {
+  Config config;
+  config.mutable_task()->set_name(task);
+  return apply_build_overrides(config, overrides);
+}
+
+TEST(BuildFields, AreThoseOfTheTask) {
+  EXPECT_THAT(build_fields("lra/listops"),
+              AllOf(Contains("data.listops.max_depth"), Each(StartsWith("data.listops."))));
+  EXPECT_THAT(build_fields("synthetic/repeated-tokens"),
+              AllOf(Contains("data.repeated_tokens.length"), Not(Contains("data.directory"))));
+}
+
+TEST(BuildOverrides, RefuseWhatTheTaskDoesNotRead) {
+  EXPECT_THAT(problems("lra/listops", {"data.listops.max_depth=4"}), IsEmpty());
+  EXPECT_THAT(problems("lra/listops", {"data.repeated_tokens.seed=4", "model.heads=2"}),
+              ElementsAre(AllOf(StartsWith("--set data.repeated_tokens.seed: expected a field"),
+                                HasSubstr("\"data.listops.seed\"")),
+                          StartsWith("--set model.heads: expected a field")));
+  EXPECT_THAT(problems("lra/listops", {"data.listops.max_dept=4", "data.listops.seed"}),
+              ElementsAre(HasSubstr("did you mean \"max_depth\""), HasSubstr("no \"=\"")));
+  EXPECT_THAT(problems("lra/listops", {"data.listops.max_depth=deep"}),
+              ElementsAre(StartsWith("--set data.listops.max_depth: expected")));
+}
+
+}  // namespace
+}  // namespace sbm::trainer
