@@ -13,6 +13,7 @@
 #include "data/inspect.h"
 #include "data/verify.h"
 #include "launch/command.h"
+#include "launch/one_of.h"
 #include "trainer/config.h"
 #include "trainer/task_data.h"
 
@@ -217,7 +218,7 @@ void add_data_command(CLI::App& program, Action& action) {
       command->add_subcommand("build", "Make a data set: generated, or from published files");
   build->add_option("--task", options->task, "Task")
       ->required()
-      ->check(CLI::IsMember(data::buildable_tasks()));
+      ->check(one_of(data::buildable_tasks()));
   build->add_option("--out", options->out, "Folder to make")->required();
   build->add_option("--source", options->source, "Folder of the published files [generate]");
   build->add_option("--set", options->overrides,

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "launch/command.h"
+#include "launch/one_of.h"
 #include "launch/rank_log.h"
 #include "launch/rank_table.h"
 #include "launch/runtime.h"
@@ -95,7 +96,7 @@ void add_train_command(CLI::App& program, Action& action) {
                    "auto: newest checkpoint of the run folder; none: fresh start; or a checkpoint")
       ->capture_default_str();
   command->add_option("--progress", options->progress, "auto, live, plain or none")
-      ->check(CLI::IsMember({"auto", "live", "plain", "none"}))
+      ->check(one_of({"auto", "live", "plain", "none"}))
       ->capture_default_str();
   command->add_flag("--dry-run", options->dry_run,
                     "Check everything, take two steps, print sizes and leave nothing behind");

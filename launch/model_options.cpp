@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include "launch/one_of.h"
+#include "trainer/mask_control.h"
 #include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
 
@@ -20,6 +22,7 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--mask", options.mask,
                   "learned, or a control with other masks: random, rank1, full")
+      ->check(one_of(trainer::mask_control_names()))
       ->capture_default_str();
   command
       .add_option("--draws", options.draws,

@@ -39,6 +39,13 @@ TEST(Usage, MisspeltWordsAreNamedWithTheNearestKnownOne) {
   outcome = sbm({"train", "--confg=x"});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--config"));
+  outcome = sbm({"data", "build", "--task=lra/listop", "--out=x"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--task: expected \""));
+  EXPECT_THAT(outcome.err, HasSubstr("found \"lra/listop\"; did you mean \"lra/listops\"?"));
+  outcome = sbm({"eval", "--checkpoint=x", "--mask=radnom"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("did you mean \"random\"?"));
   outcome = sbm({"train"});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("--config"));
