@@ -21,8 +21,9 @@ constexpr std::int64_t kPieceRows = 8 * std::int64_t{kGroupRows};
 /// One call of sample_edges.
 class SamplingCall {
  public:
-  SamplingCall(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs)
-      : params_(params), executor_(executor), graphs_(graphs) {}
+  SamplingCall(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs,
+               CellForm form)
+      : params_(params), executor_(executor), graphs_(graphs), form_(form) {}
 
   Status run() {
     const auto graphs = static_cast<std::int64_t>(graphs_.size());
@@ -57,7 +58,7 @@ class SamplingCall {
   bool prepare(GraphSampler& sampler, std::int64_t graph) {
     const std::int64_t head = graph % params_.heads;
     if (!sampler.prepare(params_, graph / params_.heads, head,
-                         heads_[static_cast<std::size_t>(head)])) {
+                         heads_[static_cast<std::size_t>(head)], form_)) {
       bad_value_ = true;
     }
     return !bad_value_;
@@ -129,6 +130,7 @@ class SamplingCall {
   const SamplingParams& params_;
   Executor& executor_;
   std::span<EdgeList> graphs_;
+  CellForm form_;
   std::vector<HeadBlock> heads_;
   std::vector<EdgeList> pieces_;
   ScratchPool<SamplerScratch> scratch_;
@@ -138,13 +140,14 @@ class SamplingCall {
 
 }  // namespace
 
-Status sample_edges(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs) {
+Status sample_edges(const SamplingParams& params, Executor& executor, std::span<EdgeList> graphs,
+                    CellForm form) {
   if (Status status = check_sampling(params, graphs.size()); !status.ok()) return status;
   if (graphs.empty()) return {};
   if (Status status = check_block_matrix(params); !status.ok()) return status;
   apply_target_override();
   try {
-    return SamplingCall(params, executor, graphs).run();
+    return SamplingCall(params, executor, graphs, form).run();
   } catch (const std::bad_alloc&) {
     return Status::invalid("sample_edges: out of memory for its workspace");
   }

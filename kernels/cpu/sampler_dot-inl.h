@@ -33,41 +33,35 @@ constexpr int kGroupCells = 4 * kLanes;
 #endif
 constexpr int kBlockGroups = static_cast<int>(kBlockKeys) / kGroupCells;
 
-/// The slot of a cell of a block. A vector of slots holds the cells whose random bits are one word
-/// of kLanes / 2 consecutive Philox calls, low and high halves alternating, so that neither the
-/// random numbers nor the accumulators are ever shuffled.
+/// The slot of a cell of a block. Two vectors of slots hold consecutive cells, the even ones in the
+/// first, the odd ones in the second, so that the upper halves of their thresholds join to a vector
+/// of 16-bit numbers in the order of the cells.
 inline int slot_of_cell(int cell) {
 #if HWY_TARGET == HWY_SCALAR
   return cell;
 #else
-  const int word = (cell >> 3) & 3;
-  const int call = 4 * (cell >> 5) + ((cell >> 1) & 3);
-  constexpr int kCalls = kLanes / 2;
-  return (call / kCalls * 4 + word) * kLanes + 2 * (call % kCalls) + (cell & 1);
+  return (cell / (2 * kLanes) * 2 + cell % 2) * kLanes + cell % (2 * kLanes) / 2;
 #endif
 }
 
-inline int natural_slot(int cell) { return cell; }
-
 /// Where the dot products of a group of cells begin.
 inline const std::uint16_t* tile_of(const DotTiles& tiles, std::int64_t block, int group) {
-  return tiles.tiles.data() + (block * kBlockGroups + group) * kGroupCells * tiles.stride;
+  return tiles.tiles.data() + (block * kBlockGroups + group) * kGroupCells * 2 * tiles.pairs();
 }
 
-/// Packs row-major `entries` [count, stride]; slot(cell) says where a vector goes in its block.
-inline void pack_tiles(const std::uint16_t* entries, int (*slot)(int), DotTiles& tiles) {
-  const std::int64_t pairs = tiles.stride / 2;
-  std::uint16_t* packed = tiles.tiles.data();
+void PackTiles(const std::uint16_t* entries, std::int64_t stride, TileOrder order,
+               DotTiles& tiles) {
+  const std::int64_t pairs = tiles.pairs();
   for (std::int64_t block = 0; block < tiles.blocks(); ++block) {
+    std::uint16_t* packed = tiles.tiles.data() + block * kBlockKeys * 2 * pairs;
     for (int cell = 0; cell < kBlockKeys; ++cell) {
       const std::int64_t index = block * kBlockKeys + cell;
-      const int place = slot(cell);
-      std::uint16_t* to =
-          packed + (block * kBlockGroups + place / kGroupCells) * kGroupCells * tiles.stride +
-          place % kGroupCells * 2;
+      const int place = order == TileOrder::kSlots ? slot_of_cell(cell) : cell;
+      std::uint16_t* to = packed + place / kGroupCells * kGroupCells * 2 * pairs +
+                          static_cast<std::ptrdiff_t>(place % kGroupCells * 2);
       for (std::int64_t pair = 0; pair < pairs; ++pair, to += std::ptrdiff_t{2} * kGroupCells) {
         if (index < tiles.count) {
-          std::memcpy(to, entries + index * tiles.stride + 2 * pair, 4);
+          std::memcpy(to, entries + index * stride + 2 * pair, 4);
         } else {
           std::memset(to, 0, 4);
         }
@@ -80,21 +74,27 @@ inline void pack_tiles(const std::uint16_t* entries, int (*slot)(int), DotTiles&
 
 constexpr int kDotRows = 1;
 
-inline void dot_group(const std::uint16_t* tile, std::int64_t pairs,
-                      const std::uint16_t* const* rows, std::uint32_t* const* sums) {
-  const std::uint16_t* row = rows[0];
-  std::uint32_t sum[kGroupCells] = {};
+/// The sums of one row and a group of cells.
+struct RowSums {
+  std::uint32_t of[kGroupCells] = {};
+};
+
+template <class Finish>
+void dot_group(const std::uint16_t* tile, std::int64_t pairs, const std::uint16_t* const* rows,
+               int first_row, int group, const Finish& finish) {
+  const std::uint16_t* row = rows[first_row];
+  RowSums sums;
   for (std::int64_t pair = 0; pair < pairs; ++pair, tile += 2 * kGroupCells) {
     const auto first = static_cast<std::int16_t>(row[2 * pair]);
     const auto second = static_cast<std::int16_t>(row[2 * pair + 1]);
     for (int cell = 0; cell < kGroupCells; ++cell) {
       // Two products of 15-bit numbers fit 32 bits.
-      sum[cell] +=
+      sums.of[cell] +=
           static_cast<std::uint32_t>(first * static_cast<std::int16_t>(tile[2 * cell]) +
                                      second * static_cast<std::int16_t>(tile[2 * cell + 1]));
     }
   }
-  std::memcpy(sums[0], sum, sizeof(sum));
+  finish.take(first_row, group, sums);
 }
 
 #else
@@ -119,7 +119,7 @@ HWY_INLINE Sum add_products(Half a, Half b, Sum sum) {
 #endif
 }
 
-/// The four vectors of sums of one row.
+/// The sums of one row and a group of cells: four vectors in slot order.
 struct RowSums {
   Sum first;
   Sum second;
@@ -127,7 +127,8 @@ struct RowSums {
   Sum fourth;
 
   // An implicit constructor would lack the target's attributes.
-  HWY_INLINE RowSums() : first(hn::Zero(Sums())), second(first), third(first), fourth(first) {}
+  HWY_INLINE explicit RowSums(Sum start)
+      : first(start), second(start), third(start), fourth(start) {}
   HWY_INLINE void add(const std::uint16_t* pair, Half a, Half b, Half c, Half d) {
     std::int32_t both;
     std::memcpy(&both, pair, sizeof(both));
@@ -137,24 +138,22 @@ struct RowSums {
     third = add_products(weights, c, third);
     fourth = add_products(weights, d, fourth);
   }
-  HWY_INLINE void store(std::uint32_t* sums) const {
-    hn::Store(hn::BitCast(kWords, first), kWords, sums);
-    hn::Store(hn::BitCast(kWords, second), kWords, sums + kLanes);
-    hn::Store(hn::BitCast(kWords, third), kWords, sums + 2 * kLanes);
-    hn::Store(hn::BitCast(kWords, fourth), kWords, sums + 3 * kLanes);
-  }
 };
 
 /// Rows that share the loads of a tile, as many as registers hold their sums.
 constexpr int kDotRows = kLanes == 16 ? 4 : 2;
 
-/// sums[r][0, kGroupCells) = dot products of rows[r] with the cells of a group.
+/// Hands finish.take(row, group, sums) the dot products of kDotRows rows with a group of cells.
+template <class Finish>
 HWY_INLINE void dot_group(const std::uint16_t* tile, std::int64_t pairs,
-                          const std::uint16_t* const* rows, std::uint32_t* const* sums) {
-  RowSums row0;
-  RowSums row1;
-  RowSums row2;
-  RowSums row3;
+                          const std::uint16_t* const* rows, int first_row, int group,
+                          const Finish& finish) {
+  const Sum zero = hn::Zero(Sums());
+  RowSums row0(zero);
+  RowSums row1(zero);
+  RowSums row2(zero);
+  RowSums row3(zero);
+  rows += first_row;
   const auto* cells = reinterpret_cast<const std::int16_t*>(tile);
   for (std::int64_t pair = 0; pair < pairs; ++pair, cells += std::ptrdiff_t{2} * kGroupCells) {
     const Half a = hn::Load(Halves(), cells);
@@ -168,32 +167,46 @@ HWY_INLINE void dot_group(const std::uint16_t* tile, std::int64_t pairs,
       row3.add(rows[3] + 2 * pair, a, b, c, d);
     }
   }
-  row0.store(sums[0]);
-  row1.store(sums[1]);
+  finish.take(first_row, group, row0);
+  finish.take(first_row + 1, group, row1);
   if constexpr (kDotRows == 4) {
-    row2.store(sums[2]);
-    row3.store(sums[3]);
+    finish.take(first_row + 2, group, row2);
+    finish.take(first_row + 3, group, row3);
   }
 }
 
 #endif
 
-/// sums[r * sums_stride + slot] for the 64 slots of a block and `count` rows; rows beyond count are
-/// computed too, up to a whole number of kDotRows, so there must be room for kGroupRows.
+/// The dot products of `count` rows with a block of cells; rows beyond are computed too, up to a
+/// whole number of kDotRows. `rows` has kGroupRows pointers.
+template <class Finish>
 HWY_INLINE void dot_block(const DotTiles& tiles, std::int64_t block,
-                          const std::uint16_t* const* rows, int count, std::uint32_t* sums,
-                          std::int64_t sums_stride) {
+                          const std::uint16_t* const* rows, int count, const Finish& finish) {
   for (int group = 0; group < kBlockGroups; ++group) {
     const std::uint16_t* tile = tile_of(tiles, block, group);
     for (int row = 0; row < count; row += kDotRows) {
-      std::uint32_t* out[kDotRows];
-      for (int r = 0; r < kDotRows; ++r) {
-        out[r] = sums + (row + r) * sums_stride + group * kGroupCells;
-      }
-      dot_group(tile, tiles.stride / 2, rows + row, out);
+      dot_group(tile, tiles.pairs(), rows, row, group, finish);
     }
   }
 }
+
+/// Keeps the sums: of row r in sums[r * stride], 64 of them; there is room for kGroupRows rows.
+struct KeepSums {
+  std::uint32_t* sums;
+  std::int64_t stride;
+
+  HWY_INLINE void take(int row, int group, const RowSums& row_sums) const {
+    std::uint32_t* to = sums + row * stride + std::ptrdiff_t{group} * kGroupCells;
+#if HWY_TARGET == HWY_SCALAR
+    std::memcpy(to, row_sums.of, sizeof(row_sums.of));
+#else
+    hn::Store(hn::BitCast(kWords, row_sums.first), kWords, to);
+    hn::Store(hn::BitCast(kWords, row_sums.second), kWords, to + kLanes);
+    hn::Store(hn::BitCast(kWords, row_sums.third), kWords, to + std::ptrdiff_t{2} * kLanes);
+    hn::Store(hn::BitCast(kWords, row_sums.fourth), kWords, to + std::ptrdiff_t{3} * kLanes);
+#endif
+  }
+};
 
 }  // namespace
 }  // namespace HWY_NAMESPACE

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/cpu/sampler_stream.h"
 #include "kernels/sampler_quantize.h"
 #include "kernels/sampler_threshold.h"
 
@@ -12,26 +11,23 @@ namespace {
 
 constexpr std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
-void set_shape(DotTiles& tiles, std::int64_t count, std::int64_t clusters) {
-  tiles.count = count;
-  tiles.stride = clusters + clusters % 2;
-}
-
 }  // namespace
 
 void HeadBlock::pack(const float* block_matrix, std::int64_t clusters) {
-  set_shape(columns, clusters, clusters);
-  exponents.resize(size(clusters));
-  std::vector<std::uint16_t> entries(size(clusters * columns.stride));
+  columns.count = clusters;
+  columns.clusters = clusters;
+  const std::int64_t stride = entry_stride(clusters);
+  exponents.resize(size(stride));
+  std::vector<std::uint16_t> entries(size(clusters * stride));
   for (std::int64_t c = 0; c < clusters; ++c) {
-    exponents[size(c)] = quantize_block_column(block_matrix + c, clusters, clusters,
-                                               entries.data() + c * columns.stride);
+    exponents[size(c)] =
+        quantize_block_column(block_matrix + c, clusters, clusters, entries.data() + c * stride);
   }
-  pack_tiles(entries.data(), /*in_slot_order=*/false, columns);
+  pack_tiles(entries.data(), stride, TileOrder::kNatural, columns);
 }
 
 bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
-                           const HeadBlock& block) {
+                           const HeadBlock& block, CellForm form) {
   params_ = &params;
   block_ = &block;
   const std::int64_t graph = batch * params.heads + head;
@@ -41,32 +37,15 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
   key_valid_ = params.key_valid != nullptr ? params.key_valid + batch * params.keys : nullptr;
   stream_ = params.mask_keys[graph];
   exploration_ = exploration_units(params.exploration);
-  list_cell_slots(slots_);
 
-  set_shape(tiles_, params.keys, params.clusters);
-  entries_.resize(size(params.keys * tiles_.stride));
+  stride_ = entry_stride(params.clusters);
   exponents_.resize(size(params.keys));
   if (!quantize_rows(params.key_membership + graph * params.keys * params.clusters, key_valid_,
-                     params.keys, params.clusters, tiles_.stride, entries_.data(),
-                     exponents_.data())) {
+                     params.keys, params.clusters, stride_,
+                     entries_.reserve(size(params.keys * stride_)), exponents_.data())) {
     return false;
   }
-  pack_tiles(entries_.data(), /*in_slot_order=*/true, tiles_);
-
-  const std::int64_t blocks = tiles_.blocks();
-  std::int32_t* slot_exponents = slot_exponents_.reserve(size(blocks * kBlockKeys));
-  std::uint64_t* call_products = call_products_.reserve(size(blocks * 8));
-  std::fill_n(slot_exponents, blocks * kBlockKeys, kLargestMembershipExponent);
-  valid_bits_.assign(size(blocks), 0);
-  for (std::int64_t key = 0; key < params.keys; ++key) {
-    if (key_valid_ != nullptr && key_valid_[key] == 0) continue;
-    slot_exponents[key / kBlockKeys * kBlockKeys + slots_[key % kBlockKeys]] =
-        exponents_[size(key)];
-    valid_bits_[size(key / kBlockKeys)] |= std::uint64_t{1} << (key % kBlockKeys);
-  }
-  for (std::int64_t call = 0; call < blocks * 8; ++call) {
-    call_products[call] = call_product(stream_, static_cast<std::uint32_t>(call));
-  }
+  cells_.prepare(keys(), stream_, params.law, exploration_, form);
   sums_.emplace(keys());
   prefix_.reset();
   return true;
@@ -74,7 +53,7 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
 
 QuantizedKeys GraphSampler::keys() const {
   return {.clusters = params_->clusters,
-          .stride = tiles_.stride,
+          .stride = stride_,
           .exponents = exponents_,
           .entries = entries_.data(),
           .valid = key_valid_};
@@ -102,7 +81,7 @@ bool GraphSampler::weigh_rows(std::int64_t first, int count, SamplerScratch& scr
   const std::int64_t clusters = params_->clusters;
   if (!quantize_rows(query_membership_ + first * clusters,
                      query_valid_ != nullptr ? query_valid_ + first : nullptr, count, clusters,
-                     kProductStride, scratch.queries[0], scratch.query_exponents)) {
+                     kWeightStride, scratch.queries[0], scratch.query_exponents)) {
     return false;
   }
   const std::uint16_t* rows[kGroupRows];
@@ -113,38 +92,30 @@ bool GraphSampler::weigh_rows(std::int64_t first, int count, SamplerScratch& scr
   return true;
 }
 
-void GraphSampler::draw_every_cell(std::int64_t first, int count, const RowPlan* plans,
-                                   SamplerScratch& scratch) const {
-  const std::int64_t blocks = tiles_.blocks();
-  EveryCellCall call;
-  call.keys = &tiles_;
-  call.key_exponents = slot_exponents_.data();
-  call.valid_bits = valid_bits_.data();
-  call.least_key_exponent = sums_->least_exponent;
-  call.call_products = call_products_.data();
-  call.stream = stream_;
-  call.law = params_->law;
-  call.exploration = exploration_;
+void GraphSampler::draw_cells(std::int64_t first, int count, const RowPlan* plans,
+                              SamplerScratch& scratch) {
+  const std::int64_t blocks = cells_.blocks();
+  CellRow rows[kGroupRows];
+  std::size_t used = 0;
   for (int i = 0; i < count; ++i) {
     if (plans[i].linear || !query_valid(first + i)) continue;
-    const int row = call.rows++;
-    call.row_numbers[row] = static_cast<std::uint32_t>(first + i);
-    call.weights[row] = scratch.weights[i];
-    call.exponents[row] = scratch.row_exponents[i];
-    call.edges[row] = scratch.edges.data() + i * blocks;
-    call.saturated[row] = scratch.saturated.data() + i * blocks;
-    if (params_->law == MaskLaw::kPoisson) {
-      call.thresholds[row] = scratch.thresholds.data() + i * blocks * kBlockKeys;
-    }
+    rows[used++] = {.number = static_cast<std::uint32_t>(first + i),
+                    .weights = weight_row(i, scratch),
+                    .expected = static_cast<float>(plans[i].expected) * 0x1p-32F,
+                    .may_saturate = plans[i].bound >= kLargestThreshold,
+                    .edges = scratch.edges.data() + i * blocks,
+                    .saturated = scratch.saturated.data() + i * blocks,
+                    .thresholds = params_->law == MaskLaw::kPoisson
+                                      ? scratch.thresholds.data() + i * params_->keys
+                                      : nullptr};
   }
-  for (int row = call.rows; row < kGroupRows; ++row) call.weights[row] = scratch.weights[0];
-  if (call.rows > 0) sample_every_cell(call);
+  if (used > 0) cells_.draw({rows, used}, scratch.forms);
 }
 
-void GraphSampler::append_every_cell(std::int64_t row, int member, SamplerScratch& scratch,
-                                     DrawnRows& rows) const {
+void GraphSampler::append_cells(std::int64_t row, int member, SamplerScratch& scratch,
+                                DrawnRows& rows) const {
   EdgeList& list = *rows.list;
-  const std::int64_t blocks = tiles_.blocks();
+  const std::int64_t blocks = cells_.blocks();
   std::uint64_t* edges = scratch.edges.data() + member * blocks;
   std::uint64_t* saturated = scratch.saturated.data() + member * blocks;
   bool forced = false;
@@ -164,20 +135,19 @@ void GraphSampler::append_every_cell(std::int64_t row, int member, SamplerScratc
       std::any_of(saturated, saturated + blocks, [](std::uint64_t word) { return word != 0; });
   if (poisson || any_saturated || !list.gates.empty()) {
     open_gates(list, rows.first_row);
+    const std::size_t begin = list.gates.size();
+    list.gates.resize(begin + size(count));
+    float* gates = list.gates.data() + begin;
     // Only POISSON keeps thresholds.
     const std::uint32_t* thresholds =
-        poisson ? scratch.thresholds.data() + member * blocks * kBlockKeys : nullptr;
+        poisson ? scratch.thresholds.data() + member * params_->keys : nullptr;
     for (std::int64_t edge = 0; edge < count; ++edge) {
       const std::int64_t key = columns[edge];
-      const std::int64_t block = key / kBlockKeys;
-      const std::int64_t cell = key % kBlockKeys;
       const bool is_forced = forced && key == row;
-      const bool is_saturated = (saturated[block] >> cell & 1) != 0;
-      const std::uint32_t threshold =
-          poisson ? thresholds[block * kBlockKeys + slots_[cell]] : kLargestThreshold;
-      const float gate = edge_gate(params_->law, threshold, is_forced || is_saturated);
-      list.gates.push_back(gate);
-      rows.closed_gates += !is_forced && gate != 1.0F ? 1 : 0;
+      const bool is_saturated = (saturated[key / kBlockKeys] >> (key % kBlockKeys) & 1) != 0;
+      const std::uint32_t threshold = poisson ? thresholds[key] : kLargestThreshold;
+      gates[edge] = edge_gate(params_->law, threshold, is_forced || is_saturated);
+      rows.closed_gates += !is_forced && gates[edge] != 1.0F ? 1 : 0;
     }
   }
   list.columns.insert(list.columns.end(), columns, columns + count);
@@ -221,12 +191,12 @@ void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& pl
 
 bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& scratch,
                         DrawnRows& rows) {
-  const std::int64_t blocks = tiles_.blocks();
+  const std::int64_t blocks = cells_.blocks();
   scratch.edges.resize(size(kGroupRows * blocks));
   scratch.saturated.resize(size(kGroupRows * blocks));
-  scratch.columns.resize(size(blocks * kBlockKeys + kWidestLanes));
+  scratch.columns.resize(size(blocks * kBlockKeys + kColumnSlack));
   if (params_->law == MaskLaw::kPoisson) {
-    scratch.thresholds.resize(size(kGroupRows * blocks * kBlockKeys));
+    scratch.thresholds.resize(size(kGroupRows * params_->keys));
   }
   EdgeList& list = *rows.list;
   list.row_offsets.assign(1, 0);
@@ -248,7 +218,7 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
     for (int i = 0; i < count; ++i) {
       plans[i] = plan_row(weight_row(i, scratch), *sums_, params_->law, exploration_);
     }
-    if (has_keys) draw_every_cell(begin, count, plans, scratch);
+    if (has_keys) draw_cells(begin, count, plans, scratch);
     for (int i = 0; i < count; ++i) {
       const std::int64_t row = begin + i;
       if (has_keys && query_valid(row)) {
@@ -256,7 +226,7 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
         if (plans[i].linear) {
           append_linear(row, i, plans[i], scratch, rows);
         } else {
-          append_every_cell(row, i, scratch, rows);
+          append_cells(row, i, scratch, rows);
         }
       }
       list.row_offsets.push_back(std::ssize(list.columns));

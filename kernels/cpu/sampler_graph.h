@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/cpu/sampler_forms.h"
 #include "kernels/cpu/sampler_linear.h"
 #include "kernels/cpu/sampler_rows.h"
 #include "kernels/edge_list.h"
@@ -15,7 +16,7 @@ namespace sbm::kernels::cpu {
 /// S of one head, quantised, column by column.
 struct HeadBlock {
   DotTiles columns;
-  std::vector<std::int32_t> exponents;  ///< [clusters]
+  std::vector<std::int32_t> exponents;  ///< [entry_stride(clusters)]
 
   /// `block_matrix` [clusters, clusters], finite and >= 0. Throws std::bad_alloc.
   void pack(const float* block_matrix, std::int64_t clusters);
@@ -23,15 +24,16 @@ struct HeadBlock {
 
 /// Working memory of one piece of work: O(keys), and O(16 keys) under POISSON.
 struct SamplerScratch {
-  alignas(64) std::uint16_t queries[kGroupRows][kProductStride];
+  alignas(64) std::uint16_t queries[kGroupRows][kWeightStride];
   alignas(64) std::uint16_t weights[kGroupRows][kWeightStride];
   alignas(64) std::uint32_t products[kGroupRows][kProductStride];
   std::uint8_t query_exponents[kGroupRows];
   std::int32_t row_exponents[kGroupRows];
   std::vector<std::uint64_t> edges;       ///< [kGroupRows, blocks]
   std::vector<std::uint64_t> saturated;   ///< [kGroupRows, blocks]
-  std::vector<std::uint32_t> thresholds;  ///< [kGroupRows, blocks, 64] in slot order
+  std::vector<std::uint32_t> thresholds;  ///< [kGroupRows, keys] of the drawn cells
   std::vector<std::int32_t> columns;      ///< of one row
+  FormScratch forms;
   std::vector<LinearEdge> linear_edges;
 };
 
@@ -48,7 +50,7 @@ class GraphSampler {
   /// Quantises the keys; false when a valid one has a value outside [0, 1]. `params` and `block`
   /// must outlive the drawing. Throws std::bad_alloc.
   bool prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
-               const HeadBlock& block);
+               const HeadBlock& block, CellForm form);
 
   /// Replaces rows.list by rows [first, last); its row_offsets get last - first + 1 entries, and
   /// its gates one for every edge under POISSON or as soon as one is closed. Any number of threads
@@ -63,10 +65,8 @@ class GraphSampler {
   const KeyPrefix& prefix();
 
   bool weigh_rows(std::int64_t first, int count, SamplerScratch& scratch) const;
-  void draw_every_cell(std::int64_t first, int count, const RowPlan* plans,
-                       SamplerScratch& scratch) const;
-  void append_every_cell(std::int64_t row, int member, SamplerScratch& scratch,
-                         DrawnRows& rows) const;
+  void draw_cells(std::int64_t first, int count, const RowPlan* plans, SamplerScratch& scratch);
+  void append_cells(std::int64_t row, int member, SamplerScratch& scratch, DrawnRows& rows) const;
   void append_linear(std::int64_t row, int member, const RowPlan& plan, SamplerScratch& scratch,
                      DrawnRows& rows);
 
@@ -77,14 +77,10 @@ class GraphSampler {
   const std::uint8_t* key_valid_ = nullptr;    ///< [keys] or null
   PhiloxKey stream_ = 0;
   std::uint32_t exploration_ = 0;
-  std::int32_t slots_[kBlockKeys] = {};
-
-  DotTiles tiles_;
-  std::vector<std::uint16_t> entries_;   ///< [keys, stride]
-  std::vector<std::uint8_t> exponents_;  ///< [keys]
-  AlignedBuffer<std::int32_t> slot_exponents_;
-  AlignedBuffer<std::uint64_t> call_products_;
-  std::vector<std::uint64_t> valid_bits_;
+  std::int64_t stride_ = 0;               ///< of entries_
+  AlignedBuffer<std::uint16_t> entries_;  ///< [keys, stride]
+  std::vector<std::uint8_t> exponents_;   ///< [keys]
+  CellSampler cells_;
   std::optional<KeySums> sums_;
   std::mutex prefix_mutex_;
   std::optional<KeyPrefix> prefix_;

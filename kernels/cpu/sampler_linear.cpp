@@ -111,9 +111,7 @@ std::uint64_t cell_weight(const WeightRow& row, const QuantizedKeys& keys, const
 }  // namespace
 
 KeySums::KeySums(const QuantizedKeys& keys)
-    : least_exponent(std::numeric_limits<std::uint8_t>::max()),
-      total(static_cast<std::size_t>(keys.clusters)),
-      largest(static_cast<std::size_t>(keys.clusters)) {
+    : clusters(keys.clusters), least_exponent(std::numeric_limits<std::uint8_t>::max()) {
   for (std::int64_t key = 0; key < keys.count(); ++key) {
     if (!keys.is_valid(key)) continue;
     ++valid_keys;
@@ -124,6 +122,8 @@ KeySums::KeySums(const QuantizedKeys& keys)
   const auto keys_bits = static_cast<int>(
       std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(valid_keys - 1, 0))));
   scale_bits = std::min(kLargestScaleBits, 31 - keys_bits);
+  std::vector<std::uint64_t> total(static_cast<std::size_t>(keys.clusters));
+  totals.largest.resize(static_cast<std::size_t>(entry_stride(keys.clusters)));
   for (std::int64_t key = 0; key < keys.count(); ++key) {
     if (!keys.is_valid(key)) continue;
     const ProposalScale scale = proposal_scale(keys.exponents[static_cast<std::size_t>(key)]);
@@ -131,8 +131,14 @@ KeySums::KeySums(const QuantizedKeys& keys)
     for (std::size_t c = 0; c < total.size(); ++c) {
       const std::uint32_t weight = scale.weight(entries[c]);
       total[c] += weight;
-      largest[c] = std::max(largest[c], weight);
+      totals.largest[c] = std::max(totals.largest[c], weight);
     }
+  }
+  totals.low.resize(totals.largest.size());
+  totals.high.resize(totals.largest.size());
+  for (std::size_t c = 0; c < total.size(); ++c) {
+    totals.low[c] = static_cast<std::uint32_t>(total[c]);
+    totals.high[c] = static_cast<std::uint32_t>(total[c] >> 32);
   }
 }
 
@@ -172,24 +178,21 @@ RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
   if (sums.valid_keys == 0) return plan;
   const int excess_bits = row.exponent + sums.least_exponent + sums.scale_bits;
   plan.fraction_bits = 32 + excess_bits;
-  std::uint64_t bound = 0;
-  for (std::size_t c = 0; c < sums.total.size(); ++c) {
-    plan.cluster_total += row.weights[c] * sums.total[c];
-    bound += std::uint64_t{row.weights[c]} * sums.largest[c];
-  }
-  bound = shift_up(bound, excess_bits) + exploration;
-  if (bound >= kLargestBound) return plan;
-  if (law == MaskLaw::kPoisson) bound = 0;  // the hazard is P + delta itself: no factor is needed
+  const RowTotals totals = sum_weights(row.weights, sums.totals, sums.clusters);
+  plan.cluster_total = totals.total;
+  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys);
+  plan.bound = shift_up(totals.largest, excess_bits) + exploration;
+  plan.expected = shift_up(plan.cluster_total, excess_bits) + exploration * valid_keys;
+  if (plan.bound >= kLargestBound) return plan;
+  // POISSON's hazard is P + delta itself: it needs no factor.
+  const std::uint64_t bound = law == MaskLaw::kPoisson ? 0 : plan.bound;
   plan.inverse_factor =
       std::find_if(kRateFactors.begin(), kRateFactors.end() - 1, [&](const RateFactor& factor) {
         return bound <= factor.largest_bound;
       })->inverse;
-
   // Proposals c N 2^-32 against keys / kCellsPerProposal, both sides multiplied by 2^48 / c.
-  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys);
-  const std::uint64_t expected =
-      shift_up(plan.cluster_total, excess_bits) + exploration * valid_keys;
-  plan.linear = expected <= (valid_keys * plan.inverse_factor) << (32 - 16 - kCellsPerProposalBits);
+  plan.linear = plan.expected <= (valid_keys * plan.inverse_factor)
+                                     << (32 - 16 - kCellsPerProposalBits);
   return plan;
 }
 
@@ -222,8 +225,8 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
   for_each_arrival(
       call, {kClusterProcess, plan.cluster_total, plan.fraction_bits}, plan.inverse_factor,
       [&](std::uint64_t position, std::uint64_t uniform) {
-        while (position - cluster_begin >= row.weights[cluster] * sums.total[cluster]) {
-          cluster_begin += row.weights[cluster] * sums.total[cluster];
+        while (position - cluster_begin >= row.weights[cluster] * sums.total(cluster)) {
+          cluster_begin += row.weights[cluster] * sums.total(cluster);
           ++cluster;
         }
         const std::uint64_t offset = (position - cluster_begin) / row.weights[cluster];

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/philox.h"
+#include "kernels/cpu/sampler_rows.h"
 #include "kernels/sampler_operands.h"
 #include "kernels/sampling.h"
 
@@ -25,11 +26,15 @@ struct KeySums {
     }
   };
 
+  std::int64_t clusters = 0;
   std::int64_t valid_keys = 0;
   int least_exponent = 0;  ///< over the valid keys
   int scale_bits = 0;
-  std::vector<std::uint64_t> total;    ///< [clusters], of the proposal weights
-  std::vector<std::uint32_t> largest;  ///< [clusters], of the proposal weights
+  KeyTotals totals;  ///< of the proposal weights
+
+  [[nodiscard]] std::uint64_t total(std::size_t cluster) const {
+    return std::uint64_t{totals.high[cluster]} << 32 | totals.low[cluster];
+  }
 
   explicit KeySums(const QuantizedKeys& keys);
   [[nodiscard]] ProposalScale proposal_scale(int exponent) const;
@@ -46,6 +51,8 @@ struct KeyPrefix {
 /// Which branch a row takes, and the constants of the linear one.
 struct RowPlan {
   bool linear = false;
+  std::uint64_t bound = 0;           ///< of every P + exploration of the row, in units of 2^-32
+  std::uint64_t expected = 0;        ///< sum over the valid keys of P + exploration, 2^-32
   int fraction_bits = 0;             ///< F: a weight w of the clusters is the rate w 2^-F
   std::uint32_t inverse_factor = 0;  ///< 2^16 / c; proposals have c times the rate of P + delta
   std::uint64_t cluster_total = 0;   ///< sum over the clusters of W_ic total_c

@@ -41,11 +41,12 @@ struct RoundKeys {
 ///   word 0 = high(M1 * that word 2) ^ word0, word 1 = low(M1 * that word 2),
 ///   word 2 = (call, low half) ^ word2_after, word 3 = word3_after.
 struct RowStream {
-  std::uint32_t word2;
-  std::uint32_t word0_after;
-  std::uint32_t word2_after;
-  std::uint32_t word3_after;
+  std::uint32_t word2 = 0;
+  std::uint32_t word0_after = 0;
+  std::uint32_t word2_after = 0;
+  std::uint32_t word3_after = 0;
 
+  RowStream() = default;
   RowStream(const RoundKeys& keys, std::uint32_t row) {
     const auto high = [](std::uint64_t product) {
       return static_cast<std::uint32_t>(product >> 32);
