@@ -12,6 +12,7 @@
 #include "launch/rank_log.h"
 #include "launch/rank_table.h"
 #include "launch/runtime.h"
+#include "launch/signal_cleanup.h"
 #include "trainer/config.h"
 #include "trainer/named_checkpoint.h"
 #include "trainer/train.h"
@@ -64,7 +65,9 @@ int run_train(Session& session, const Options& options) {
     std::cerr << table << "\n";
   }
   if (options.dry_run) {
-    const std::string description = trainer::dry_run(communicator, request);
+    trainer::TrialFolder trial(request.run_directory);
+    const SignalCleanup cleanup([&trial] { trial.remove(); });
+    const std::string description = trainer::dry_run(communicator, request, trial);
     if (communicator.rank() == 0) std::cout << description;
     return kDone;
   }

@@ -12,47 +12,23 @@
 #include "trainer/training_run.h"
 
 namespace sbm::trainer {
-namespace {
-
-// A folder beside the run's, so that the disk that is tried is the disk that will be used; removed
-// whatever happens.
-class TrialFolder {
- public:
-  TrialFolder(distributed::Communicator& communicator, const std::filesystem::path& run_directory)
-      : owner_(communicator.rank() == 0),
-        path_(plain_path(std::filesystem::absolute(run_directory)).string() + ".dry-run-" +
-              make_run_id(communicator)) {}
-  ~TrialFolder() {
-    std::error_code ignored;
-    if (owner_) std::filesystem::remove_all(path_, ignored);
-  }
-  TrialFolder(const TrialFolder&) = delete;
-  TrialFolder& operator=(const TrialFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  bool owner_;
-  std::filesystem::path path_;
-};
-
-}  // namespace
-
-std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request) {
+std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request,
+                    TrialFolder& trial) {
   require_equal_configurations(communicator, request.config);
   const auto present =
       distributed::checkpoint::list(RunFolder(request.run_directory).checkpoints());
   if (request.resume == Resume::kAuto && !present.empty()) {
     require_same_run(present.front().folder, request.config);
   }
-  const TrialFolder trial(communicator, request.run_directory);
-  const RunFolder folder(trial.path() / "run");
+  const std::filesystem::path place = trial.make(communicator);
+  const RunFolder folder(place / "run");
   folder.create(communicator);
   data::BuildRequest data = build_request(request.config);
   const auto root = generated_data_root(request.run_directory);
-  const bool there = std::filesystem::exists(root / data::default_folder_name(data));
-  const auto data_folder =
-      prepare_data(communicator, request.config, there ? root : trial.path() / "datasets",
-                   [](const std::string&) {});
+  std::error_code ignored;  // preparing the data says what is wrong with the place
+  const bool there = std::filesystem::exists(root / data::default_folder_name(data), ignored);
+  const auto data_folder = prepare_data(
+      communicator, request.config, there ? root : place / "datasets", [](const std::string&) {});
   TrainingRun run(communicator, request, folder, data_folder);
   std::string text = run.description() + "\n";
   for (int i = 0; i < 2; ++i) {

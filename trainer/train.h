@@ -11,6 +11,7 @@
 #include "trainer/config.pb.h"
 #include "trainer/evaluation.h"
 #include "trainer/telemetry.h"
+#include "trainer/trial_folder.h"
 
 namespace sbm::trainer {
 
@@ -53,7 +54,8 @@ struct TrainResult {
 TrainResult train(distributed::Communicator& communicator, const TrainRequest& request);
 
 /// Collective: the checks of train() on configuration, resume and data, two steps, a checkpoint,
-/// and nothing left behind. Returns a description for a person: model, memory, data, ranks.
-std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request);
+/// all in `trial`. Returns a description for a person: model, memory, data, ranks.
+std::string dry_run(distributed::Communicator& communicator, const TrainRequest& request,
+                    TrialFolder& trial);
 
 }  // namespace sbm::trainer
