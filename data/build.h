@@ -8,6 +8,7 @@
 
 #include "data/dataset_writer.h"
 #include "data/listops_generator.h"
+#include "data/pathfinder_parameters.h"
 #include "data/recipe.h"
 #include "data/repeated_tokens.h"
 
@@ -45,6 +46,7 @@ struct BuildRequest {
   ListOpsParameters listops;
   RepeatedTokensParameters repeated_tokens;
   TextParameters text;
+  PathfinderParameters pathfinder;  ///< of released images only the level
   int threads = 0;  ///< 0: as many as the machine has processors; never changes the result
   std::uint64_t shard_bytes = kDefaultShardBytes;
 };

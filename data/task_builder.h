@@ -28,6 +28,7 @@ struct TaskBuilder {
 std::span<const TaskBuilder> glue_builders();
 std::span<const TaskBuilder> image_builders();
 std::span<const TaskBuilder> listops_builders();
+std::span<const TaskBuilder> pathfinder_builders();
 std::span<const TaskBuilder> repeated_tokens_builders();
 std::span<const TaskBuilder> retrieval_builders();
 std::span<const TaskBuilder> text_builders();

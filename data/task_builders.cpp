@@ -12,7 +12,7 @@ namespace {
 using Family = std::span<const TaskBuilder> (*)();
 
 constexpr Family kFamilies[] = {
-    glue_builders,      image_builders, listops_builders,
+    glue_builders,      image_builders, pathfinder_builders,      listops_builders,
     retrieval_builders, text_builders,  repeated_tokens_builders,
 };
 
