@@ -29,6 +29,15 @@ struct TextParameters {
   bool validation_is_test = false;
 };
 
+/// Parameters of pretrain/mlm.
+struct MaskedLanguageParameters {
+  /// Share of the documents that is held out for validation, 0 to 0.9.
+  double validation_share = 0.01;
+  /// Share of the samples whose length is drawn between 2 tokens and the whole, 0 to 1: the
+  /// published code packs one in ten short, so that a model meets short texts, too.
+  double short_share = 0.1;
+};
+
 /// Which data set, and where. Only the options and parameters of the named task are looked at.
 struct BuildRequest {
   std::string task{};           ///< one of buildable_tasks()
@@ -47,6 +56,7 @@ struct BuildRequest {
   RepeatedTokensParameters repeated_tokens;
   TextParameters text;
   PathfinderParameters pathfinder;  ///< of released images only the level
+  MaskedLanguageParameters masked_language;
   int threads = 0;  ///< 0: as many as the machine has processors; never changes the result
   std::uint64_t shard_bytes = kDefaultShardBytes;
 };
@@ -72,6 +82,9 @@ struct BuildReport {
 
 /// The names that BuildRequest::task may have.
 std::vector<std::string> buildable_tasks();
+
+/// Whether the task's samples can be generated. False, too, for a task that is not known.
+bool is_generated(const std::string& task);
 
 /// A folder name that tells data sets apart, e.g. "lra-listops-0123456789abcdef": the task and a
 /// hash of everything that the samples follow from. Throws as build_dataset().

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset_index.h"
 #include "data/glue_reader.h"
 #include "data/glue_tasks.h"
 #include "data/mapped_file.h"
@@ -67,24 +66,13 @@ void fill_glue(const BuildRequest& request, SampleSink& sink) {
     rows += lines - std::min<std::uint64_t>(lines, file.has_header ? 1 : 0);
   }
   sink.expect(rows);
-  const bool narrow = narrow_tokens(static_cast<std::int32_t>(tokenizer.vocabulary().size()), 0);
-  std::vector<std::uint8_t> narrow_ids;
+  WordSamples samples(sink, tokenizer.vocabulary().size());
   for (std::size_t split = 0; split < task.files.size(); ++split) {
     const GlueFile& file = task.files[split];
     read_glue(
         request.source, task, file, encoder, file.label.index < 0 && gold ? &*gold : nullptr,
         thread_count(request),
-        [&](GlueRow& row) {
-          SampleView sample{
-              .first_length = row.text.first_length, .label = row.label, .score = row.score};
-          if (narrow) {
-            narrow_ids.assign(row.text.tokens.begin(), row.text.tokens.end());
-            sample.tokens8 = narrow_ids;
-          } else {
-            sample.tokens16 = row.text.tokens;
-          }
-          sink.add(split, sample);
-        },
+        [&](GlueRow& row) { samples.add(split, row.text, row.label, row.score); },
         [&sink](const auto& path, std::uint64_t line, const std::string& reason) {
           sink.bad_row(path, line, reason);
         });

@@ -23,6 +23,7 @@ struct Dataset::State {
   std::int32_t token_offset = 0;
   std::vector<std::string> label_names;
   std::int32_t vocabulary_size = 0;
+  std::optional<WordPieceIds> word_pieces;
   std::int64_t longest = 0;
   std::uint64_t samples = 0;
   std::vector<ShardReader> shards;
@@ -52,6 +53,7 @@ Dataset Dataset::open(const std::filesystem::path& folder, const std::string& sp
   state->token_offset = index.token_offset();
   state->label_names.assign(index.label_names().begin(), index.label_names().end());
   state->vocabulary_size = index.vocabulary_size();
+  state->word_pieces = word_pieces_from(index);
   state->longest = checked_cast<std::int64_t>(found->longest(), "longest sample");
   for (const Shard& shard : found->shards()) {
     state->first_ids.push_back(state->samples);
@@ -75,6 +77,7 @@ bool Dataset::pairs() const { return state_->pairs; }
 std::int32_t Dataset::token_offset() const { return state_->token_offset; }
 const std::vector<std::string>& Dataset::label_names() const { return state_->label_names; }
 std::int32_t Dataset::vocabulary_size() const { return state_->vocabulary_size; }
+const std::optional<WordPieceIds>& Dataset::word_pieces() const { return state_->word_pieces; }
 std::int64_t Dataset::longest() const { return state_->longest; }
 const std::string& Dataset::fingerprint() const { return state_->fingerprint; }
 

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "data/batch.h"
+#include "data/word_piece_ids.h"
 
 namespace sbm::data {
 
@@ -53,6 +55,8 @@ class Dataset {
   [[nodiscard]] std::int32_t vocabulary_size() const;
   /// Stored tokens plus this are token ids: 1 where bytes are stored as they are, else 0.
   [[nodiscard]] std::int32_t token_offset() const;
+  /// What masking asks of the vocabulary; nothing when the data set is not made for it.
+  [[nodiscard]] const std::optional<WordPieceIds>& word_pieces() const;
   [[nodiscard]] std::int64_t longest() const;  ///< tokens of the longest sample
   /// XXH3-128 in hex of the folder's index: the identity of the data, kept in checkpoints.
   [[nodiscard]] const std::string& fingerprint() const;

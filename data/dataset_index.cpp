@@ -53,6 +53,7 @@ class IndexCheck {
     if (index_.token_offset() < 0 || index_.token_offset() > 1) {
       fail(fmt::format("expected a token offset of 0 or 1, found {}", index_.token_offset()));
     }
+    if (index_.has_word_pieces()) check_word_pieces();
     check_labels();
     std::set<std::string> names;
     for (const Split& split : index_.splits()) {
@@ -109,6 +110,20 @@ class IndexCheck {
         split.longest() > static_cast<std::uint64_t>(INT64_MAX)) {
       fail(fmt::format("split {}: {} samples of at most {} tokens cannot have {} together",
                        split.name(), samples, split.longest(), split.tokens()));
+    }
+  }
+
+  void check_word_pieces() const {
+    const WordPieces& pieces = index_.word_pieces();
+    for (const std::int32_t id : {pieces.cls(), pieces.sep(), pieces.mask()}) {
+      if (id < 0 || id >= index_.vocabulary_size()) {
+        fail(fmt::format("special id {} of {} tokens", id, index_.vocabulary_size()));
+      }
+    }
+    const auto expected = ceil_divide<std::int64_t>(index_.vocabulary_size(), 8);
+    if (std::ssize(pieces.continues()) != expected) {
+      fail(fmt::format("expected {} bytes of pieces that continue, found {}", expected,
+                       pieces.continues().size()));
     }
   }
 
@@ -219,6 +234,31 @@ std::vector<SkippedRow> skipped_rows(const DatasetIndex& index) {
     rows.push_back({.file = row.file(), .line = row.line(), .reason = row.reason()});
   }
   return rows;
+}
+
+std::optional<WordPieceIds> word_pieces_from(const DatasetIndex& index) {
+  if (!index.has_word_pieces()) return std::nullopt;
+  const WordPieces& message = index.word_pieces();
+  WordPieceIds ids{.cls = message.cls(), .sep = message.sep(), .mask = message.mask()};
+  const std::string& bits = message.continues();
+  for (std::size_t id = 0; id < static_cast<std::size_t>(index.vocabulary_size()); ++id) {
+    ids.continues.push_back(((static_cast<unsigned char>(bits[id / 8]) >> (id % 8)) & 1) != 0);
+  }
+  return ids;
+}
+
+WordPieces word_pieces_message(const WordPieceIds& ids) {
+  WordPieces message;
+  message.set_cls(ids.cls);
+  message.set_sep(ids.sep);
+  message.set_mask(ids.mask);
+  std::string bits(ceil_divide<std::size_t>(ids.continues.size(), 8), '\0');
+  for (std::size_t id = 0; id < ids.continues.size(); ++id) {
+    if (!ids.continues[id]) continue;
+    bits[id / 8] = static_cast<char>(static_cast<unsigned char>(bits[id / 8]) | (1U << (id % 8)));
+  }
+  message.set_continues(bits);
+  return message;
 }
 
 LabelKind split_label_kind(const DatasetIndex& index, const Split& split) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "data/dataset_index.pb.h"
 #include "data/recipe.h"
 #include "data/shard_reader.h"
+#include "data/word_piece_ids.h"
 
 namespace sbm::data {
 
@@ -59,6 +61,12 @@ std::string shard_name(const std::string& split, std::size_t number);
 
 /// The rows that the index lists as skipped.
 std::vector<SkippedRow> skipped_rows(const DatasetIndex& index);
+
+/// The word pieces that the index describes, if any.
+std::optional<WordPieceIds> word_pieces_from(const DatasetIndex& index);
+
+/// The same as the index holds it.
+WordPieces word_pieces_message(const WordPieceIds& ids);
 
 /// What the samples of `split` carry: kNone when it is unlabelled.
 LabelKind split_label_kind(const DatasetIndex& index, const Split& split);

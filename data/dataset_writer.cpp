@@ -38,6 +38,9 @@ DatasetIndex index_of(const DatasetDescription& description) {
   // Left out where they say nothing: the same data keep the fingerprint that they always had.
   if (description.token_offset != 0) index.set_token_offset(description.token_offset);
   if (description.pairs) index.set_pairs(true);
+  if (description.word_pieces) {
+    *index.mutable_word_pieces() = word_pieces_message(*description.word_pieces);
+  }
   for (const std::string& name : description.splits) {
     Split& split = *index.add_splits();
     split.set_name(name);
@@ -146,7 +149,7 @@ void DatasetWriter::State::complete_index() {
   }
 }
 
-DatasetWriter::DatasetWriter(std::filesystem::path folder, DatasetDescription description,
+DatasetWriter::DatasetWriter(std::filesystem::path folder, const DatasetDescription& description,
                              std::uint64_t shard_bytes)
     : state_(std::make_unique<State>()) {
   state_->folder = std::move(folder);

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "data/recipe.h"
+#include "data/word_piece_ids.h"
 
 namespace sbm::data {
 
@@ -24,15 +26,16 @@ struct DatasetDescription {
   std::int32_t vocabulary_size = 0;
   /// Token ids are the stored tokens plus this (0 or 1): lets 256 bytes and a padding id fit u8.
   std::int32_t token_offset = 0;
-  bool pairs = false;                     ///< samples have two parts
-  std::vector<std::string> unlabelled{};  ///< those of `splits` that carry no labels
+  bool pairs = false;                         ///< samples have two parts
+  std::vector<std::string> unlabelled{};      ///< those of `splits` that carry no labels
+  std::optional<WordPieceIds> word_pieces{};  ///< of data whose tokens are to be masked
 };
 
 /// Writes a data set sample by sample. Memory: at most about one shard for each split.
 class DatasetWriter {
  public:
   /// `folder` exists and is empty. A shard is closed when its elements reach `shard_bytes`.
-  DatasetWriter(std::filesystem::path folder, DatasetDescription description,
+  DatasetWriter(std::filesystem::path folder, const DatasetDescription& description,
                 std::uint64_t shard_bytes = kDefaultShardBytes);
   ~DatasetWriter();
   DatasetWriter(const DatasetWriter&) = delete;

@@ -12,6 +12,7 @@ enum class GenerationSite : std::uint32_t {
   kRepeatedTokens = 3,     ///< one stream a sample of a split
   kHeldOut = 4,            ///< which training samples are held out, one stream for each content
   kPathfinder = 5,         ///< one stream an image
+  kTextDocument = 6,       ///< held out or not, then lengths of samples: one stream a document
 };
 
 }  // namespace sbm::data

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <system_error>
 
 #include "base/error.h"
@@ -22,32 +21,10 @@ std::filesystem::path table(const ImdbSource& source, const std::string& split) 
   return source.folder / (split + ".tsv");
 }
 
-// The number that a file of a review begins with; files without one come last.
-std::uint64_t number_of(const std::string& name) {
-  std::uint64_t number = UINT64_MAX;
-  std::from_chars(name.data(), name.data() + name.size(), number);
-  return number;
-}
-
 // The names of the reviews of one class, relative to the source, by number.
 std::vector<std::string> list_reviews(const ImdbSource& source, const std::string& split,
                                       std::int32_t label) {
-  const std::string folder = split + "/" + kClassFolders[label];
-  std::vector<std::string> names;
-  std::error_code error;
-  auto entry = std::filesystem::directory_iterator(source.folder / folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    if (entry->path().extension() == ".txt") names.push_back(entry->path().filename().string());
-  }
-  if (error) {
-    throw DataError(fmt::format("{}: cannot list the folder: {}", (source.folder / folder).string(),
-                                error.message()));
-  }
-  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
-    return std::pair(number_of(a), a) < std::pair(number_of(b), b);
-  });
-  for (std::string& name : names) name.insert(0, folder + "/");
-  return names;
+  return list_text_files(source.folder, split + "/" + kClassFolders[label]);
 }
 
 // What is wrong with a text, or nothing.
@@ -138,9 +115,7 @@ std::uint64_t count_imdb(const ImdbSource& source, const std::string& split) {
     return list_reviews(source, split, 0).size() + list_reviews(source, split, 1).size();
   }
   const MappedFile file(table(source, split));
-  const std::string_view text = as_text(file);
-  const auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
-  const std::uint64_t lines = ends + (text.empty() || text.ends_with('\n') ? 0 : 1);
+  const std::uint64_t lines = count_lines(file);
   return lines == 0 ? 0 : lines - 1;
 }
 

@@ -11,27 +11,12 @@
 #include "data/listops_evaluator.h"
 #include "data/listops_tokens.h"
 #include "data/mapped_file.h"
+#include "data/text_lines.h"
 
 namespace sbm::data {
 namespace {
 
 constexpr std::string_view kHeader = "Source\tTarget";
-
-// What a message shows of a text from the file.
-std::string excerpt(std::string_view text) {
-  std::string shown;
-  for (const char c : text.substr(0, 40)) shown += c >= ' ' && c <= '~' ? c : '?';
-  return text.size() > 40 ? shown + "..." : shown;
-}
-
-// Cuts the next line off `text`, without its end of line.
-std::string_view take_line(std::string_view& text) {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
-}
 
 std::uint8_t token_id(std::string_view word) {
   // Nearly all words are digits, and a published file has a hundred million words.
@@ -94,7 +79,7 @@ void parse_row(std::string_view line, ListOpsFormat format, ListOpsRow& row) {
 void read_listops(const std::filesystem::path& path, ListOpsFormat format,
                   const std::function<void(const ListOpsRow&)>& take) {
   const MappedFile file(path);
-  std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  std::string_view text = as_text(file);
   ListOpsRow row;
   if (format == ListOpsFormat::kLongRangeArena) {
     ++row.line;

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include "base/content_hash.h"
 #include "base/error.h"
@@ -49,6 +51,31 @@ SourceDescription describe_source_file(const std::filesystem::path& folder,
           .xxh3_128 = content_hash(std::as_bytes(file.bytes())).hex()};
 }
 
+std::vector<std::string> list_text_files(const std::filesystem::path& root,
+                                         const std::string& subfolder) {
+  const std::filesystem::path folder = subfolder.empty() ? root : root / subfolder;
+  std::vector<std::pair<std::uint64_t, std::string>> found;
+  std::error_code error;
+  auto entry = std::filesystem::directory_iterator(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() != ".txt") continue;
+    std::string name = entry->path().filename().string();
+    std::uint64_t number = UINT64_MAX;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    found.emplace_back(number, std::move(name));
+  }
+  if (error) {
+    throw DataError(
+        fmt::format("{}: cannot list the folder: {}", folder.string(), error.message()));
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> names;
+  names.reserve(found.size());
+  const std::string prefix = subfolder.empty() ? "" : subfolder + "/";
+  for (const auto& [number, name] : found) names.push_back(prefix + name);
+  return names;
+}
+
 SourceDescription describe_source_files(const std::string& title,
                                         const std::filesystem::path& folder,
                                         const std::vector<std::string>& names, int threads) {
@@ -78,7 +105,7 @@ std::filesystem::path find_source_folder(const std::filesystem::path& source,
                                          const std::string& marker) {
   std::string places;
   for (const char* subfolder : subfolders) {
-    const std::filesystem::path folder = *subfolder == '\0' ? source : source / subfolder;
+    std::filesystem::path folder = *subfolder == '\0' ? source : source / subfolder;
     std::error_code ignored;
     if (std::filesystem::exists(folder / marker, ignored)) return folder;
     places += (places.empty() ? "" : " or ") + (folder / marker).string();

@@ -20,6 +20,11 @@ using BadRow =
 SourceDescription describe_source_file(const std::filesystem::path& folder,
                                        const std::string& name);
 
+/// The files *.txt of root/subfolder as "subfolder/name", by the number their names begin with and
+/// then by name, files without a number last. `subfolder` may be empty. Throws DataError.
+std::vector<std::string> list_text_files(const std::filesystem::path& root,
+                                         const std::string& subfolder);
+
 /// Many small files as one source, called `title`: the sum of their sizes, and the hash of their
 /// hashes in the given order. A file that is missing counts as an empty one: whoever reads it will
 /// say so. Does not depend on `threads`. Throws DataError when a file cannot be read.

@@ -23,11 +23,13 @@ struct TaskBuilder {
   DatasetDescription (*describe)(const BuildRequest& request);
   /// Hands every sample to `sink`, in an order that depends on the recipe alone. Throws DataError.
   void (*fill)(const BuildRequest& request, SampleSink& sink);
+  bool generated = false;  ///< whether samples can be had without source files
 };
 
 std::span<const TaskBuilder> glue_builders();
 std::span<const TaskBuilder> image_builders();
 std::span<const TaskBuilder> listops_builders();
+std::span<const TaskBuilder> masked_language_builders();
 std::span<const TaskBuilder> pathfinder_builders();
 std::span<const TaskBuilder> repeated_tokens_builders();
 std::span<const TaskBuilder> retrieval_builders();

@@ -13,7 +13,7 @@ using Family = std::span<const TaskBuilder> (*)();
 
 constexpr Family kFamilies[] = {
     glue_builders,      image_builders, pathfinder_builders,      listops_builders,
-    retrieval_builders, text_builders,  repeated_tokens_builders,
+    retrieval_builders, text_builders,  masked_language_builders, repeated_tokens_builders,
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "data/dataset_index.h"
 
 namespace sbm::data {
 
@@ -20,6 +21,20 @@ WordPieceTokenizer tokenizer_of(const BuildRequest& request) {
 
 std::int64_t max_length_of(const BuildRequest& request, std::int64_t usual) {
   return request.max_length == 0 ? usual : request.max_length;
+}
+
+WordSamples::WordSamples(SampleSink& sink, std::size_t vocabulary_size)
+    : sink_(sink), narrow_(narrow_tokens(static_cast<std::int32_t>(vocabulary_size), 0)) {}
+
+void WordSamples::add(std::size_t split, const EncodedText& text, std::int32_t label, float score) {
+  SampleView sample{.first_length = text.first_length, .label = label, .score = score};
+  if (narrow_) {
+    narrow_ids_.assign(text.tokens.begin(), text.tokens.end());
+    sample.tokens8 = narrow_ids_;
+  } else {
+    sample.tokens16 = text.tokens;
+  }
+  sink_.add(split, sample);
 }
 
 void describe_words(const WordPieceTokenizer& tokenizer, std::int64_t max_length,

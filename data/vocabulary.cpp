@@ -84,4 +84,12 @@ Vocabulary Vocabulary::parse(std::string_view contents, const std::string& name)
   return vocabulary;
 }
 
+WordPieceIds Vocabulary::word_piece_ids() const {
+  WordPieceIds ids{.cls = cls_, .sep = sep_, .mask = mask_};
+  for (const std::string& piece : pieces_) {
+    ids.continues.push_back(piece.size() > 2 && piece.starts_with("##"));
+  }
+  return ids;
+}
+
 }  // namespace sbm::data

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/recipe.h"
+#include "data/word_piece_ids.h"
 
 namespace sbm::data {
 
@@ -38,6 +39,9 @@ class Vocabulary {
   [[nodiscard]] std::uint16_t cls() const { return cls_; }
   [[nodiscard]] std::uint16_t sep() const { return sep_; }
   [[nodiscard]] std::uint16_t mask() const { return mask_; }
+
+  /// What a data set that is to be masked keeps.
+  [[nodiscard]] WordPieceIds word_piece_ids() const;
 
   /// Size and XXH3-128 of the contents under the name kVocabularySource: how the recipe of a data
   /// set says which vocabulary its ids belong to, whatever the file was called.
