@@ -14,6 +14,13 @@ enum class Estimator : std::int32_t {
   kTrapezoid,  ///< two-sided: edges and probed non-edges (reference table in the design)
 };
 
+/// How the edges of a head are gone along; the same sums in another order.
+enum class AttentionPath : std::int32_t {
+  kAuto,    ///< dense or sparse for each head, by its density and a constant of the device
+  kDense,   ///< whole tiles of cells, the others masked away
+  kSparse,  ///< edge after edge
+};
+
 /// A [batch, heads, tokens, features] tensor of float whose last dimension is contiguous. Strides
 /// are in elements, so a projection's [batch, tokens, heads, features] output needs no transpose.
 template <typename T>
@@ -37,6 +44,7 @@ struct AttentionShape {
   std::int64_t head_dim = 0;  ///< d
   std::int64_t clusters = 0;  ///< k
   float scale = 0.0F;         ///< scores are scale * Q K^T; 1 / sqrt(d) in the model
+  AttentionPath path = AttentionPath::kAuto;
 
   /// Probability that an edge's weight is dropped after the softmax, rounded to 1/65536; keyed and
   /// drawn on edges only. 0: no dropout.

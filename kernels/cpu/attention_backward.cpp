@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention_backward_tile.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
+#include "kernels/cpu/attention_dense.h"
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/target.h"
 
@@ -13,6 +14,9 @@ namespace {
 
 struct HeadScratch {
   RowScratch row;
+  DenseHead dense_head;
+  DenseScratch dense;
+  AlignedBuffer<float> output_gains;
   RowCursors cursors;
   TileEdges edges;
   PaddedRows query, key, value, grad_output, query_membership, key_membership;
@@ -65,7 +69,28 @@ class BackwardCall {
     result.grad_value = head_rows(params_.grad_value, batch, head);
     result.query_product = {params_.query_product + index * n * shape.clusters, shape.clusters};
     result.key_product = {params_.key_product + index * m * shape.clusters, shape.clusters};
+    if (result.is_dense) {
+      scratch.output_gains.reserve(static_cast<std::size_t>(n));
+      scratch.dense_head.prepare(*result.graph, m, padded_dim_, result.key, result.value);
+    }
     return result;
+  }
+
+  /// Rows [first, last) of a dense head, which `owner` was filled for. Throws std::bad_alloc.
+  void dense_rows(const BackwardHead& head, const HeadScratch& owner, std::int64_t block,
+                  HeadScratch& scratch) const {
+    scratch.dense.reserve(padded_dim_, 0);
+    const std::int64_t first = block * kDenseRows;
+    dense_backward_rows(head, owner.dense_head, first,
+                        std::min(first + kDenseRows, params_.shape.queries),
+                        owner.output_gains.data(), scratch.dense);
+  }
+
+  /// A panel of a dense head whose rows are done. Throws std::bad_alloc.
+  void dense_keys(const BackwardHead& head, const HeadScratch& owner, std::int64_t panel,
+                  HeadScratch& scratch) const {
+    scratch.dense.reserve(padded_dim_, 0);
+    dense_backward_keys(head, owner.dense_head, panel, owner.output_gains.data(), scratch.dense);
   }
 
   /// The rows' side of a tile; tiles of a row block come from left to right. Throws
@@ -100,6 +125,11 @@ class BackwardCall {
   std::int64_t longest_row_;
 };
 
+/// A head without queries or keys has no tile that would write its zeros.
+bool goes_dense(const BackwardHead& head) {
+  return head.is_dense && !head.cells.are_probes && head.cells.rows > 0 && head.keys > 0;
+}
+
 /// Calls pass(head) for the edges of the head, and once more for the probes of TRAPEZOID, which
 /// add to T and R.
 template <typename Pass>
@@ -121,7 +151,14 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
   const BackwardCall call(params);
   Workers<HeadScratch> workers(executor);
 
+  const std::int64_t dense_blocks = ceil_divide(params.shape.queries, kDenseRows);
+  const std::int64_t panels = ceil_divide(params.shape.keys, kDenseKeys);
   const auto whole_pass = [&](const BackwardHead& head, HeadScratch& scratch) {
+    if (goes_dense(head)) {
+      for (std::int64_t r = 0; r < dense_blocks; ++r) call.dense_rows(head, scratch, r, scratch);
+      for (std::int64_t c = 0; c < panels; ++c) call.dense_keys(head, scratch, c, scratch);
+      return;
+    }
     const TileGrid grid(head.cells, params.shape.keys);
     for (std::int64_t r = 0; r < grid.row_blocks(); ++r) {
       for (std::int64_t c = 0; c < grid.key_blocks(); ++c) {
@@ -136,7 +173,16 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
                   [&](const BackwardHead& head) { whole_pass(head, scratch); });
   };
   // The same sums in the same order: each row block has one owner, then each key block has one.
-  const auto split_pass = [&](const BackwardHead& head) {
+  const auto split_pass = [&](const BackwardHead& head, HeadScratch& owner) {
+    if (goes_dense(head)) {
+      workers.for_each(dense_blocks, [&](HeadScratch& scratch, std::int64_t r) {
+        call.dense_rows(head, owner, r, scratch);
+      });
+      workers.for_each(panels, [&](HeadScratch& scratch, std::int64_t c) {
+        call.dense_keys(head, owner, c, scratch);
+      });
+      return;
+    }
     const TileGrid grid(head.cells, params.shape.keys);
     std::vector<TileEdges> edges(static_cast<std::size_t>(grid.row_blocks() * grid.key_blocks()));
     const auto edges_of = [&](std::int64_t r, std::int64_t c) -> TileEdges& {
@@ -155,7 +201,8 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
     });
   };
   const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
-    for_each_pass(call.head(index, head_scratch), split_pass);
+    for_each_pass(call.head(index, head_scratch),
+                  [&](const BackwardHead& head) { split_pass(head, head_scratch); });
   };
   if (splits_heads(heads, executor)) {
     for (std::int64_t index = 0; index < heads; ++index) workers.with_scratch(split_head, index);

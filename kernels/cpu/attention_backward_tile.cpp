@@ -1,13 +1,12 @@
 #include "kernels/cpu/attention_backward_tile.h"
 
-#include <vector>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_backward_tile.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/cpu/attention_dropout-inl.h"
 #include "kernels/cpu/attention_edges-inl.h"
+#include "kernels/cpu/attention_estimator-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {
@@ -21,7 +20,6 @@ struct TileRow {
   const std::int32_t* columns;
   const float* gates;          ///< null: all open, but for the diagonal if it was forced
   const float* probabilities;  ///< q; null unless TRAPEZOID asks
-  std::int64_t degree;         ///< edges of the whole row
   float output_gain;           ///< dO . O
 };
 
@@ -45,38 +43,6 @@ HWY_INLINE Vector apply_gates(const TileRow& row, bool diagonal_forced,
   return hn::IfThenZeroElse(hn::RebindMask(kFloats, on_diagonal), gradient);
 }
 
-HWY_INLINE float dot_row(const float* left, const float* right, std::int64_t padded) {
-  Vector sum = hn::Zero(kFloats);
-  for (std::int64_t c = 0; c < padded; c += kLanes) {
-    sum = hn::MulAdd(hn::LoadU(kFloats, left + c), hn::LoadU(kFloats, right + c), sum);
-  }
-  return hn::GetLane(hn::SumOfLanes(kFloats, sum));
-}
-
-/// TRAPEZOID of edges (design, section 3.1): half of what removing them promises, over q.
-HWY_INLINE Vector trapezoid_of_edges(const TileRow& row, Vector weight, Vector weighted_gain,
-                                     Vector value_gain, Vector probability) {
-  const Vector half = hn::Set(kFloats, 0.5F);
-  const Vector drawn = hn::Max(probability, hn::Set(kFloats, 1e-3F));
-  // Without its only edge the row's output would be 0.
-  if (row.degree == 1) return hn::Div(hn::Mul(half, value_gain), drawn);
-  const Vector rest = hn::Max(hn::Sub(hn::Set(kFloats, 1.0F), weight), hn::Set(kFloats, 0.1F));
-  return hn::Div(hn::Mul(half, weighted_gain), hn::Mul(rest, drawn));
-}
-
-/// TRAPEZOID of probed non-edges: half of what adding them promises, over r (1 - q). In a row
-/// without edges, whose log-sum-exp is -infinity, the sigmoid is 1 and the output 0, as it should.
-HWY_INLINE Vector trapezoid_of_probes(Vector score, Vector log_sum_exp, Vector gain,
-                                      Vector probability, float probe_rate) {
-  const Vector one = hn::Set(kFloats, 1.0F);
-  // exp of more than 80 changes no sigmoid that a float can tell from 0.
-  const Vector exponent = hn::Min(hn::Sub(log_sum_exp, score), hn::Set(kFloats, 80.0F));
-  const Vector sigmoid = hn::Div(one, hn::Add(one, exponential(exponent)));
-  const Vector rest = hn::Max(hn::Sub(one, probability), hn::Set(kFloats, 0.05F));
-  return hn::Div(hn::Mul(hn::Mul(hn::Set(kFloats, 0.5F), sigmoid), gain),
-                 hn::Mul(rest, hn::Set(kFloats, probe_rate)));
-}
-
 /// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
 template <int kVectors>
 void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch& scratch) {
@@ -84,45 +50,27 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
   const std::int64_t vectors = head.padded_dim / kLanes;
   const SharedRow<kVectors> query(head.query[row.index], vectors);
   const SharedRow<kVectors> grad_output(head.grad_output[row.index], vectors);
-  const Vector output_gain = hn::Set(kFloats, row.output_gain);
+  const EstimatorRow constants(head, row.index, row.output_gain);
   const Vector log_sum_exp = hn::Set(kFloats, head.log_sum_exp[row.index]);
-  const Vector scale = hn::Set(kFloats, head.scale);
-  const Vector density_gradient = hn::Set(kFloats, head.density_gradient);
-  const Vector clip = hn::Set(kFloats, head.estimator.clip);
   const Vector row_bits =
       hn::BitCast(kFloats, hn::Set(integers, static_cast<std::int32_t>(row.index)));
-  const Estimator estimator = head.estimator.estimator;
   const bool diagonal_forced = head.cells.diagonal_forced;
   float* values = scratch.edge_values();
   std::int32_t spare[kWidestLanes];
+  EdgeVector edges;
+  edges.factor = edges.probability = hn::Zero(kFloats);
   for (std::int64_t begin = 0; begin < row.count; begin += kLanes) {
     const std::int32_t* columns = tile_columns(row.columns, begin, row.count, spare);
-    const Vector score = hn::Mul(tile_dots(query, head.key, columns), scale);
-    const Vector value_gain = tile_dots(grad_output, head.value, columns);
-    Vector weight = exponential(hn::Sub(score, log_sum_exp));
-    const Vector gain = hn::Sub(value_gain, output_gain);
-    Vector grad_score = hn::Mul(weight, gain);
-    Vector weighted_gain = grad_score;
-    if (head.dropout_threshold > 0) {
-      // A dropped edge still moves the scores, through the row's sum. Its weighted gain is 0; under
-      // REFERENCE its estimate is then the clipped gradient of the density.
-      const Vector factor = hn::Load(kFloats, scratch.factors() + begin);
-      grad_score = hn::Mul(weight, hn::MulSub(factor, value_gain, output_gain));
-      weight = hn::Mul(weight, factor);
-      weighted_gain = hn::Mul(weight, gain);
+    edges.score = hn::Mul(tile_dots(query, head.key, columns), constants.scale);
+    edges.value_gain = tile_dots(grad_output, head.value, columns);
+    edges.weight = exponential(hn::Sub(edges.score, log_sum_exp));
+    if (constants.has_dropout) edges.factor = hn::Load(kFloats, scratch.factors() + begin);
+    if (constants.estimator == Estimator::kTrapezoid) {
+      edges.probability = load_edges(row, row.probabilities, begin);
     }
-    Vector gradient;
-    if (estimator == Estimator::kPaper) {
-      gradient = hn::Mul(score, weighted_gain);
-    } else if (estimator == Estimator::kTrapezoid) {
-      gradient = trapezoid_of_edges(row, weight, weighted_gain, value_gain,
-                                    load_edges(row, row.probabilities, begin));
-    } else {
-      gradient = hn::Add(weighted_gain, density_gradient);
-      gradient = hn::Min(hn::Max(gradient, hn::Neg(clip)), clip);
-    }
-    gradient = apply_gates(row, diagonal_forced, columns, begin, gradient);
-    hn::StoreInterleaved4(hn::Mul(grad_score, scale), weight, gradient, row_bits, kFloats,
+    const EdgeGradients gradients = edge_gradients(constants, edges);
+    const Vector estimate = apply_gates(row, diagonal_forced, columns, begin, gradients.estimate);
+    hn::StoreInterleaved4(gradients.grad_score, gradients.weight, estimate, row_bits, kFloats,
                           values + kEdgeWords * begin);
   }
 }
@@ -175,8 +123,7 @@ HWY_INLINE void add_to_rows(RowSum (&sums)[kSums], Index index, std::int64_t cou
 void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScratch& scratch,
                        float* output_gains) {
   for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
-    copy_row(head.output[i], head.head_dim, head.padded_dim, 1.0F, scratch.sum());
-    output_gains[i - tile.first_row] = dot_row(head.grad_output[i], scratch.sum(), head.padded_dim);
+    output_gains[i - tile.first_row] = output_gain_of(head, i, scratch.sum());
   }
 }
 
@@ -185,7 +132,6 @@ template <int kVectors>
 void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
                    const TileEdges& edges, const RowScratch& scratch) {
   const CellRows& cells = head.cells;
-  const std::vector<std::int64_t>& degrees = head.graph->row_offsets;
   std::int64_t* places = edges.cursors();
   float* sorted = edges.values();
   const float* values = scratch.edge_values();
@@ -200,7 +146,6 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
         .columns = cells.columns + begin,
         .gates = cells.gates == nullptr ? nullptr : cells.gates + begin,
         .probabilities = cells.probabilities == nullptr ? nullptr : cells.probabilities + begin,
-        .degree = degrees.data()[i + 1] - degrees.data()[i],
         .output_gain = cursors.output_gains()[i - tile.first_row]};
     if (add && row.count == 0) continue;
     if (cells.are_probes) {

@@ -27,6 +27,8 @@ struct HeadRows {
 /// What forward and backward know of a (sample, head).
 struct AttentionHead {
   const EdgeList* graph = nullptr;
+  std::int64_t keys = 0;
+  bool is_dense = false;  ///< which path it takes
   std::int64_t head_dim = 0;
   std::int64_t padded_dim = 0;  ///< head_dim rounded up to whole vectors
   float scale = 0.0F;
@@ -92,10 +94,22 @@ struct BackwardHead : AttentionHead {
   return {tensor.row(batch, head, 0), tensor.token_stride};
 }
 
+/// AUTO takes the dense path from this share of edges among the cells on: where tiles of cells
+/// became as fast as lists of edges on the machines measured (docs/performance.md).
+inline constexpr double kDenseFrom = 0.4;
+
+[[nodiscard]] inline bool takes_dense_path(const AttentionShape& shape, const EdgeList& graph) {
+  if (shape.path != AttentionPath::kAuto) return shape.path == AttentionPath::kDense;
+  const double cells = static_cast<double>(shape.queries) * static_cast<double>(shape.keys);
+  return static_cast<double>(graph.columns.size()) > kDenseFrom * cells;
+}
+
 /// The part of head `index` = batch * heads + head that needs no padding.
 inline void describe_head(const AttentionShape& shape, std::span<const EdgeList> graphs,
                           std::int64_t index, AttentionHead& head) {
   head.graph = &graphs[static_cast<std::size_t>(index)];
+  head.keys = shape.keys;
+  head.is_dense = takes_dense_path(shape, *head.graph);
   head.head_dim = shape.head_dim;
   head.scale = shape.scale;
   head.dropout_threshold = attention_dropout_threshold(shape.dropout);

@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
+#include "kernels/cpu/attention_dense.h"
 #include "kernels/cpu/target.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -114,10 +115,13 @@ HWY_EXPORT(ForwardRows);
 HWY_EXPORT(ForwardLanes);
 
 /// Rows that one piece of a split head takes. A row's result does not depend on it.
-constexpr std::int64_t kRowsPerPiece = 64;
+constexpr std::int64_t kRowsPerPiece = 96;
+static_assert(kRowsPerPiece % kDenseRows == 0);
 
 struct HeadScratch {
   RowScratch row;
+  DenseHead dense_head;
+  DenseScratch dense;
   PaddedRows key;
   PaddedRows value;
 };
@@ -146,14 +150,24 @@ class ForwardCall {
                                       shape.head_dim, padded_dim_);
     result.output = head_rows(params_.output, batch, head);
     result.log_sum_exp = params_.log_sum_exp + index * shape.queries;
+    if (result.is_dense) {
+      scratch.dense_head.prepare(*result.graph, shape.keys, padded_dim_, result.key, {});
+    }
     return result;
   }
 
-  /// Throws std::bad_alloc.
-  void rows(const ForwardHead& head, std::int64_t first, std::int64_t last,
-            RowScratch& scratch) const {
-    scratch.reserve(padded_dim_, longest_row_, head.dropout_threshold > 0);
-    HWY_DYNAMIC_DISPATCH(ForwardRows)(head, first, last, scratch);
+  /// `dense` is the head's. Throws std::bad_alloc.
+  void rows(const ForwardHead& head, const DenseHead& dense, std::int64_t first, std::int64_t last,
+            HeadScratch& scratch) const {
+    if (head.is_dense) {
+      scratch.dense.reserve(padded_dim_, dense.panels());
+      for (std::int64_t i = first; i < last; i += kDenseRows) {
+        dense_forward(head, dense, i, std::min(i + kDenseRows, last), scratch.dense);
+      }
+      return;
+    }
+    scratch.row.reserve(padded_dim_, longest_row_, head.dropout_threshold > 0);
+    HWY_DYNAMIC_DISPATCH(ForwardRows)(head, first, last, scratch.row);
   }
 
  private:
@@ -175,14 +189,16 @@ Status attention_forward(const ForwardParams& params, Executor& executor) {
   const ForwardCall call(params);
   Workers<HeadScratch> workers(executor);
   const auto whole_head = [&](HeadScratch& scratch, std::int64_t index) {
-    call.rows(call.head(index, scratch), 0, queries, scratch.row);
+    const ForwardHead head = call.head(index, scratch);
+    call.rows(head, scratch.dense_head, 0, queries, scratch);
   };
   const auto split_head = [&](HeadScratch& head_scratch, std::int64_t index) {
     const ForwardHead head = call.head(index, head_scratch);
     const std::int64_t pieces = ceil_divide(queries, kRowsPerPiece);
     workers.for_each(pieces, [&](HeadScratch& scratch, std::int64_t piece) {
       const std::int64_t first = piece * kRowsPerPiece;
-      call.rows(head, first, std::min(first + kRowsPerPiece, queries), scratch.row);
+      call.rows(head, head_scratch.dense_head, first, std::min(first + kRowsPerPiece, queries),
+                scratch);
     });
   };
   if (splits_heads(heads, executor)) {

@@ -1,4 +1,5 @@
-// Products of small matrices of floats, once for each instruction set. Included by foreach_target.
+// Products of matrices of floats in register tiles, once for each instruction set. Included by
+// foreach_target.
 
 #if defined(SBM_KERNELS_CPU_MATRIX_PRODUCT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SBM_KERNELS_CPU_MATRIX_PRODUCT_INL_H_
@@ -32,89 +33,129 @@ constexpr int kTileRows = 6;
 constexpr int kTileVectors = kLanes == 16 ? 4 : 2;
 constexpr std::int64_t kTileColumns = kTileVectors * kLanes;
 
-/// Columns [first, first + kTileColumns) of a matrix, row by row, zeros beyond its last one.
-/// Element (r, c) of the matrix is from[r * row_stride + c * column_stride].
-inline void pack_panel(const float* from, std::int64_t row_stride, std::int64_t column_stride,
-                       std::int64_t rows, std::int64_t columns, std::int64_t first, float* panel) {
-  const std::int64_t count = std::min(kTileColumns, columns - first);
-  for (std::int64_t r = 0; r < rows; ++r, panel += kTileColumns) {
-    const float* row = from + r * row_stride + first * column_stride;
-    if (column_stride == 1) {
-      std::memcpy(panel, row, static_cast<std::size_t>(count) * sizeof(float));
-    } else {
-      for (std::int64_t c = 0; c < count; ++c) panel[c] = row[c * column_stride];
-    }
-    std::fill(panel + count, panel + kTileColumns, 0.0F);
-  }
-}
+/// Element (r, i) of the left matrix is data[r * row_stride + i * inner_stride].
+struct Left {
+  const float* data = nullptr;
+  std::int64_t row_stride = 0;
+  std::int64_t inner_stride = 1;
+};
 
-/// Where a tile goes: `columns` of its columns exist.
-struct TileOutput {
+/// Row i of the right matrix is data[i * stride ...], readable up to whole vectors.
+struct Right {
+  const float* data = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// Where the product goes; never written beyond `columns`.
+struct Output {
   float* data = nullptr;
   std::int64_t stride = 0;
   std::int64_t columns = 0;
   bool add = false;  ///< to what is there
 };
 
-/// kRows rows of (left times a packed panel): element (r, i) of the left matrix, r < kRows and
-/// i < inner, is left[r * row_stride + i * inner_stride].
-template <int kRows>
-HWY_INLINE void multiply_tile(const float* left, std::int64_t row_stride, std::int64_t inner_stride,
-                              std::int64_t inner, const float* panel, const TileOutput& output) {
-  Vector sums[kRows][kTileVectors];
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kTileVectors; ++v) sums[r][v] = hn::Zero(kFloats);
+/// Columns [first, first + width) of a matrix, row by row, zeros beyond its last one. Element
+/// (r, c) of the matrix is from[r * row_stride + c * column_stride].
+inline void pack_panel(const float* from, std::int64_t row_stride, std::int64_t column_stride,
+                       std::int64_t rows, std::int64_t columns, std::int64_t first,
+                       std::int64_t width, float* panel) {
+  const std::int64_t count = std::min(width, columns - first);
+  for (std::int64_t r = 0; r < rows; ++r, panel += width) {
+    const float* row = from + r * row_stride + first * column_stride;
+    if (column_stride == 1) {
+      std::memcpy(panel, row, static_cast<std::size_t>(count) * sizeof(float));
+    } else {
+      for (std::int64_t c = 0; c < count; ++c) panel[c] = row[c * column_stride];
+    }
+    std::fill(panel + count, panel + width, 0.0F);
   }
-  for (std::int64_t i = 0; i < inner; ++i, panel += kTileColumns, left += inner_stride) {
-    Vector columns[kTileVectors];
-    for (int v = 0; v < kTileVectors; ++v) columns[v] = hn::Load(kFloats, panel + v * kLanes);
+}
+
+/// kRows rows and kVectors vectors of columns of left times right.
+template <int kRows, int kVectors>
+HWY_NOINLINE void multiply_tile(const Left& left, const Right& right, std::int64_t inner,
+                                const Output& output) {
+  Vector sums[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(kFloats);
+  }
+  const float* factors = left.data;
+  const float* row = right.data;
+  for (std::int64_t i = 0; i < inner; ++i, factors += left.inner_stride, row += right.stride) {
+    Vector columns[kVectors];
+    for (int v = 0; v < kVectors; ++v) columns[v] = hn::LoadU(kFloats, row + v * kLanes);
     for (int r = 0; r < kRows; ++r) {
-      const Vector factor = hn::Set(kFloats, left[r * row_stride]);
-      for (int v = 0; v < kTileVectors; ++v) {
+      const Vector factor = hn::Set(kFloats, factors[r * left.row_stride]);
+      for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = hn::MulAdd(factor, columns[v], sums[r][v]);
       }
     }
   }
   const auto store = [&](float* to, std::int64_t stride, bool add) HWY_ATTR {
     for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kTileVectors; ++v) {
+      for (int v = 0; v < kVectors; ++v) {
         float* place = to + r * stride + v * kLanes;
         const Vector sum = sums[r][v];
         hn::StoreU(add ? hn::Add(hn::LoadU(kFloats, place), sum) : sum, kFloats, place);
       }
     }
   };
-  if (output.columns == kTileColumns) {
+  if (output.columns >= kVectors * kLanes) {
     store(output.data, output.stride, output.add);
     return;
   }
-  HWY_ALIGN float tile[kRows * kTileColumns];
-  store(tile, kTileColumns, false);
+  HWY_ALIGN float tile[kRows * kVectors * kLanes];
+  store(tile, kVectors * kLanes, false);
   for (int r = 0; r < kRows; ++r) {
-    float* row = output.data + r * output.stride;
+    float* to = output.data + r * output.stride;
     for (std::int64_t c = 0; c < output.columns; ++c) {
-      row[c] = (output.add ? row[c] : 0.0F) + tile[r * kTileColumns + c];
+      to[c] = (output.add ? to[c] : 0.0F) + tile[r * kVectors * kLanes + c];
     }
   }
 }
 
 /// As above for `rows` <= kTileRows rows.
-HWY_INLINE void multiply_rows(std::int64_t rows, const float* left, std::int64_t row_stride,
-                              std::int64_t inner_stride, std::int64_t inner, const float* panel,
-                              const TileOutput& output) {
+template <int kVectors>
+HWY_INLINE void multiply_rows(std::int64_t rows, const Left& left, const Right& right,
+                              std::int64_t inner, const Output& output) {
   switch (rows) {
     case 1:
-      return multiply_tile<1>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<1, kVectors>(left, right, inner, output);
     case 2:
-      return multiply_tile<2>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<2, kVectors>(left, right, inner, output);
     case 3:
-      return multiply_tile<3>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<3, kVectors>(left, right, inner, output);
     case 4:
-      return multiply_tile<4>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<4, kVectors>(left, right, inner, output);
     case 5:
-      return multiply_tile<5>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<5, kVectors>(left, right, inner, output);
     default:
-      return multiply_tile<kTileRows>(left, row_stride, inner_stride, inner, panel, output);
+      return multiply_tile<kTileRows, kVectors>(left, right, inner, output);
+  }
+}
+
+/// output [rows, output.columns] (+)= left [rows, inner] times right [inner, output.columns]. The
+/// sum over `inner` runs from first to last for every element.
+inline void multiply(std::int64_t rows, std::int64_t inner, const Left& left, const Right& right,
+                     const Output& output) {
+  for (std::int64_t c = 0; c < output.columns;) {
+    const std::int64_t vectors = (output.columns - c + kLanes - 1) / kLanes;
+    const Right panel = {right.data + c, right.stride};
+    const int width = vectors >= kTileVectors ? kTileVectors : vectors >= 2 ? 2 : 1;
+    for (std::int64_t r = 0; r < rows; r += kTileRows) {
+      const std::int64_t height = std::min<std::int64_t>(kTileRows, rows - r);
+      const Left block = {left.data + r * left.row_stride, left.row_stride, left.inner_stride};
+      const Output tile = {output.data + r * output.stride + c, output.stride, output.columns - c,
+                           output.add};
+      if (width == kTileVectors) {
+        multiply_rows<kTileVectors>(height, block, panel, inner, tile);
+      } else if (width == 2) {
+        multiply_rows<2>(height, block, panel, inner, tile);
+      } else {
+        multiply_rows<1>(height, block, panel, inner, tile);
+      }
+    }
+    c += width * kLanes;
   }
 }
 

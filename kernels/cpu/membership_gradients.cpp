@@ -56,7 +56,7 @@ PanelShape GetPanelShape() {
 void PackSquare(const float* matrix, std::int64_t size, bool transposed, float* panels) {
   for (std::int64_t first = 0; first < size; first += product::kTileColumns) {
     product::pack_panel(matrix, transposed ? 1 : size, transposed ? size : 1, size, size, first,
-                        panels + first * size);
+                        product::kTileColumns, panels + first * size);
   }
 }
 
@@ -68,31 +68,33 @@ void MultiplyInPlace(float* rows, std::int64_t count, std::int64_t size, const f
     float* tile = rows + begin * size;
     std::memcpy(copy, tile, static_cast<std::size_t>(height * size) * sizeof(float));
     for (std::int64_t first = 0; first < size; first += product::kTileColumns) {
-      product::multiply_rows(height, copy, size, 1, size, panels + first * size,
-                             {.data = tile + first,
-                              .stride = size,
-                              .columns = std::min(product::kTileColumns, size - first)});
+      product::multiply(height, size, {.data = copy, .row_stride = size},
+                        {.data = panels + first * size, .stride = product::kTileColumns},
+                        {.data = tile + first,
+                         .stride = size,
+                         .columns = std::min(product::kTileColumns, size - first)});
     }
   }
 }
 
 /// Rows [row_begin, row_end) of gradient [size, size] (+)= membership^T right, both [tokens, size],
-/// in the columns of the panel that begins at `first`.
+/// in the columns of the panel that begins at `first_column`.
 void AddOuterProducts(const float* membership, const float* right, std::int64_t tokens,
                       std::int64_t size, const GradientPiece& piece, bool add, float* gradient,
                       float* panel) {
-  const std::int64_t columns = std::min(product::kTileColumns, size - piece.first_column);
   for (std::int64_t begin = 0; begin < tokens; begin += kOuterProductTokens) {
     const std::int64_t inner = std::min(kOuterProductTokens, tokens - begin);
-    product::pack_panel(right + begin * size, size, 1, inner, size, piece.first_column, panel);
-    for (std::int64_t row = piece.row_begin; row < piece.row_end; row += product::kTileRows) {
-      product::multiply_rows(std::min<std::int64_t>(product::kTileRows, piece.row_end - row),
-                             membership + begin * size + row, 1, size, inner, panel,
-                             {.data = gradient + row * size + piece.first_column,
-                              .stride = size,
-                              .columns = columns,
-                              .add = add});
-    }
+    product::pack_panel(right + begin * size, size, 1, inner, size, piece.first_column,
+                        product::kTileColumns, panel);
+    product::multiply(piece.row_end - piece.row_begin, inner,
+                      {.data = membership + begin * size + piece.row_begin,
+                       .row_stride = 1,
+                       .inner_stride = size},
+                      {.data = panel, .stride = product::kTileColumns},
+                      {.data = gradient + piece.row_begin * size + piece.first_column,
+                       .stride = size,
+                       .columns = std::min(product::kTileColumns, size - piece.first_column),
+                       .add = add});
     add = true;
   }
 }
@@ -113,7 +115,7 @@ HWY_EXPORT(AddOuterProducts);
 
 // Heights of the pieces; they decide which thread computes what, never a bit.
 constexpr std::int64_t kProductRows = 192;
-constexpr std::int64_t kGradientRows = 48;
+constexpr std::int64_t kGradientRows = 96;
 
 struct ThreadScratch {
   AlignedBuffer<float> floats;

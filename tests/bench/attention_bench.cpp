@@ -1,5 +1,6 @@
 // Times the edge-list attention on one head and thread:
 //   attention_bench [n=2048] [head_dim=32] [clusters=32] [density=0.25] [dropout=0] [repeats=20]
+//                   [path=0: by density, 1: dense tiles, 2: along the edges]
 // prints the fastest forward, backward and k-wide products of the repeats.
 
 #include <time.h>
@@ -66,6 +67,7 @@ int main(int argc, char** argv) {
   const double density = argument(argc, argv, 4, 0.25);
   const double dropout = argument(argc, argv, 5, 0.0);
   const auto repeats = static_cast<int>(argument(argc, argv, 6, 20));
+  const auto path = static_cast<sbm::kernels::AttentionPath>(argument(argc, argv, 7, 0));
 
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
@@ -94,6 +96,7 @@ int main(int argc, char** argv) {
                                               .head_dim = d,
                                               .clusters = k,
                                               .scale = 1 / std::sqrt(static_cast<float>(d)),
+                                              .path = path,
                                               .dropout = dropout,
                                               .dropout_keys = &dropout_key};
   const sbm::kernels::cpu::ForwardParams forward = {.shape = shape,

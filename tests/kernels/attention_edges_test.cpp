@@ -26,15 +26,19 @@ void on_every_instruction_set(const Body& body) {
   hwy::SetSupportedTargetsForTest(0);
 }
 
-void expect_matches(const ProblemSpec& spec, double tolerance = kTolerance) {
-  SCOPED_TRACE(spec.name());
-  const Problem problem(spec);
-  on_every_instruction_set([&] {
-    SerialExecutor executor;
-    Outputs outputs(spec);
-    problem.run(executor, outputs);
-    problem.expect_matches_reference(outputs, tolerance);
-  });
+/// Along the edges and by dense tiles.
+void expect_matches(ProblemSpec spec, double tolerance = kTolerance) {
+  for (const AttentionPath path : {AttentionPath::kSparse, AttentionPath::kDense}) {
+    spec.path = path;
+    SCOPED_TRACE(spec.name());
+    const Problem problem(spec);
+    on_every_instruction_set([&] {
+      SerialExecutor executor;
+      Outputs outputs(spec);
+      problem.run(executor, outputs);
+      problem.expect_matches_reference(outputs, tolerance);
+    });
+  }
 }
 
 TEST(EdgeAttention, EveryHeadDim) {
@@ -194,6 +198,13 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
        .density = 0.3,
        .estimator = Estimator::kTrapezoid,
        .probe_rate = 0.4},
+      {.queries = 300,
+       .keys = 200,
+       .head_dim = 8,
+       .clusters = 12,
+       .density = 0.7,
+       .path = AttentionPath::kDense,
+       .dropout = 0.1},
       {.batch = 3, .heads = 5, .queries = 150, .keys = 130, .head_dim = 16, .clusters = 16}};
   for (const ProblemSpec& spec : specs) {
     const Problem problem(spec);
@@ -213,6 +224,30 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
             << threads << " threads";
       }
     });
+  }
+}
+
+// The bits of the two paths differ, so they tell which one a head took.
+TEST(EdgeAttention, PathFollowsTheDensity) {
+  const auto output = [](double density, AttentionPath path) {
+    const ProblemSpec spec = {.queries = 90,
+                              .keys = 120,
+                              .head_dim = 16,
+                              .clusters = 4,
+                              .density = density,
+                              .path = path};
+    const Problem problem(spec);
+    SerialExecutor executor;
+    Outputs outputs(spec);
+    problem.run(executor, outputs);
+    return std::vector<float>(outputs.output.values.begin(), outputs.output.values.end());
+  };
+  // A fifth of the rows is empty.
+  for (const double density : {0.3, 0.8}) {
+    const std::vector<float> sparse = output(density, AttentionPath::kSparse);
+    const std::vector<float> dense = output(density, AttentionPath::kDense);
+    ASSERT_NE(sparse, dense);
+    EXPECT_EQ(output(density, AttentionPath::kAuto), density < 0.5 ? sparse : dense);
   }
 }
 

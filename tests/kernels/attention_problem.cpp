@@ -166,7 +166,8 @@ std::string ProblemSpec::name() const {
          std::to_string(queries) + " m " + std::to_string(keys) + " d " + std::to_string(head_dim) +
          " k " + std::to_string(clusters) + " density " + std::to_string(density) + " dropout " +
          std::to_string(dropout) + " estimator " + std::to_string(static_cast<int>(estimator)) +
-         " gates " + std::to_string(gates) + " gap " + std::to_string(gap);
+         " path " + std::to_string(static_cast<int>(path)) + " gates " + std::to_string(gates) +
+         " gap " + std::to_string(gap);
 }
 
 // The k-wide arrays are dense by contract: [batch, heads, tokens, clusters] as heads of one batch.
@@ -229,6 +230,7 @@ Problem::Problem(const ProblemSpec& problem)
            .head_dim = spec.head_dim,
            .clusters = spec.clusters,
            .scale = scale,
+           .path = spec.path,
            .dropout = spec.dropout,
            .dropout_keys = dropout_keys_.data()};
   estimator = {.estimator = spec.estimator,

@@ -60,6 +60,7 @@ struct ProblemSpec {
   std::int64_t head_dim = 1;
   std::int64_t clusters = 1;
   double density = 0.25;
+  AttentionPath path = AttentionPath::kAuto;
   double dropout = 0.0;
   Estimator estimator = Estimator::kPaper;
   float clip = 1.0F;
