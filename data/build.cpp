@@ -118,6 +118,12 @@ std::vector<std::string> buildable_tasks() {
   return names;
 }
 
+bool is_generated(const std::string& task) {
+  return std::any_of(
+      task_builders().begin(), task_builders().end(),
+      [&task](const TaskBuilder& builder) { return builder.generated && builder.name == task; });
+}
+
 std::string default_folder_name(const BuildRequest& request) {
   const DatasetRecipe recipe = find_task_builder(request.task).describe(request).recipe;
   const std::string bytes = recipe_message(recipe).SerializeAsString();

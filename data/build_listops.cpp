@@ -57,7 +57,7 @@ void fill_listops(const BuildRequest& request, SampleSink& sink) {
   }
 }
 
-constexpr TaskBuilder kBuilders[] = {{"lra/listops", describe_listops, fill_listops}};
+constexpr TaskBuilder kBuilders[] = {{"lra/listops", describe_listops, fill_listops, true}};
 
 }  // namespace
 

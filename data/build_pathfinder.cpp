@@ -217,10 +217,10 @@ void fill_pathfinder(const BuildRequest& request, SampleSink& sink) {
 }
 
 constexpr TaskBuilder kBuilders[] = {
-    {"lra/pathfinder32", describe_pathfinder, fill_pathfinder},
-    {"lra/pathfinder64", describe_pathfinder, fill_pathfinder},
-    {"lra/pathfinder128", describe_pathfinder, fill_pathfinder},
-    {"lra/pathfinder256", describe_pathfinder, fill_pathfinder},
+    {"lra/pathfinder32", describe_pathfinder, fill_pathfinder, true},
+    {"lra/pathfinder64", describe_pathfinder, fill_pathfinder, true},
+    {"lra/pathfinder128", describe_pathfinder, fill_pathfinder, true},
+    {"lra/pathfinder256", describe_pathfinder, fill_pathfinder, true},
 };
 
 }  // namespace

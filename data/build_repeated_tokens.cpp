@@ -47,7 +47,7 @@ void fill_repeated_tokens(const BuildRequest& request, SampleSink& sink) {
 }
 
 constexpr TaskBuilder kBuilders[] = {
-    {"synthetic/repeated-tokens", describe_repeated_tokens, fill_repeated_tokens}};
+    {"synthetic/repeated-tokens", describe_repeated_tokens, fill_repeated_tokens, true}};
 
 }  // namespace
 

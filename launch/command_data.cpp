@@ -12,6 +12,7 @@
 #include "data/build.h"
 #include "data/inspect.h"
 #include "data/verify.h"
+#include "launch/build_bar.h"
 #include "launch/command.h"
 #include "launch/one_of.h"
 #include "trainer/config.h"
@@ -45,8 +46,15 @@ nlohmann::json skipped_json(const std::vector<data::SkippedRow>& skipped) {
 std::string skipped_text(const std::vector<data::SkippedRow>& skipped) {
   std::string text;
   for (const data::SkippedRow& row : skipped) {
-    text += fmt::format("  skipped {}:{}: {}\n", row.file, row.line, row.reason);
+    const std::string line = row.line == 0 ? "" : fmt::format(":{}", row.line);
+    text += fmt::format("  skipped {}{}: {}\n", row.file, line, row.reason);
   }
+  return text;
+}
+
+std::string notes_text(const std::vector<std::string>& notes) {
+  std::string text;
+  for (const std::string& note : notes) text += fmt::format("  note: {}\n", note);
   return text;
 }
 
@@ -63,14 +71,9 @@ int run_build(const Options& options) {
   request.max_length = options.max_length;
   request.skip_bad_rows = options.skip_bad_rows;
   const bool live = isatty(STDERR_FILENO) != 0;
-  const auto progress = [live](const data::BuildProgress& done) {
-    if (!live) return;
-    const std::string share = done.total == 0
-                                  ? ""
-                                  : fmt::format(" of {} ({:.0f} %)", done.total,
-                                                100.0 * static_cast<double>(done.samples) /
-                                                    static_cast<double>(done.total));
-    std::cerr << fmt::format("\r{} samples{}\x1b[K", done.samples, share) << std::flush;
+  BuildBar bar;
+  const auto progress = [live, &bar](const data::BuildProgress& done) {
+    if (live && bar.is_due()) std::cerr << "\r" << bar.line(done) << "\x1b[K" << std::flush;
   };
   const data::BuildReport report = data::build_dataset(request, progress);
   if (live) std::cerr << "\r\x1b[K" << std::flush;
@@ -83,7 +86,8 @@ int run_build(const Options& options) {
                                 {"reused", report.reused},
                                 {"fingerprint", report.fingerprint},
                                 {"splits", splits},
-                                {"skipped", skipped_json(report.skipped)}}
+                                {"skipped", skipped_json(report.skipped)},
+                                {"notes", report.notes}}
                      .dump()
               << "\n";
     return kDone;
@@ -94,7 +98,7 @@ int run_build(const Options& options) {
     std::cout << fmt::format("  {:<12} {:>10} samples {:>12} bytes\n", split.name, split.samples,
                              split.bytes);
   }
-  std::cout << skipped_text(report.skipped);
+  std::cout << skipped_text(report.skipped) << notes_text(report.notes);
   return kDone;
 }
 
@@ -137,7 +141,8 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
           {"vocabulary_size", summary.vocabulary_size},
           {"pairs", summary.pairs},
           {"splits", splits},
-          {"skipped", skipped_json(summary.skipped)}};
+          {"skipped", skipped_json(summary.skipped)},
+          {"notes", summary.notes}};
 }
 
 std::string labels_text(const data::DatasetSummary& summary, const data::SplitSummary& split) {
@@ -173,7 +178,7 @@ std::string as_text(const data::DatasetSummary& summary) {
                     split.lengths.max, split.lengths.mean, split.lengths.median);
     text += "    " + labels_text(summary, split) + "\n";
   }
-  return text + skipped_text(summary.skipped);
+  return text + skipped_text(summary.skipped) + notes_text(summary.notes);
 }
 
 int run_inspect(const Options& options) {

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <sstream>
 #include <string>
 
+#include "data/build.h"
 #include "trainer/config.h"
 #include "trainer/nearest_name.h"
 
@@ -70,9 +72,19 @@ void check_task(const Config& config, Checker& checker) {
                 (name.empty() ? "nothing" : "\"" + name + "\"") + suggestion(name, known_tasks()));
 }
 
+void check_task_needs_no_files(const std::string& task, Checker& checker) {
+  const std::vector<std::string> tasks = data::buildable_tasks();
+  const bool known = std::find(tasks.begin(), tasks.end(), task) != tasks.end();
+  if (!known || data::is_generated(task)) return;
+  checker.wrong("data.directory",
+                "a folder made by `sbm data build`, as " + task + " comes from published files",
+                "nothing");
+}
+
 /// Parameters of generated data count only when data are generated.
 void check_data(const Config& config, Checker& checker) {
   if (!config.data().directory().empty()) return;
+  check_task_needs_no_files(config.task().name(), checker);
   if (config.task().name() == "lra/listops") {
     const ListOpsData& data = config.data().listops();
     checker.whole("data.listops.train_samples", data.train_samples(), 1, kMostSamples);
@@ -97,6 +109,12 @@ void check_data(const Config& config, Checker& checker) {
     checker.whole("data.repeated_tokens.test_samples", data.test_samples(), 1, kMostSamples);
     // Ids 1..N are stored in 16 bits, 0 is padding.
     checker.whole("data.repeated_tokens.length", data.length(), 1, 65535);
+  }
+  if (config.task().name().starts_with("lra/pathfinder")) {
+    const PathfinderData& data = config.data().pathfinder();
+    checker.whole("data.pathfinder.train_samples", data.train_samples(), 1, kMostSamples);
+    checker.whole("data.pathfinder.validation_samples", data.validation_samples(), 1, kMostSamples);
+    checker.whole("data.pathfinder.test_samples", data.test_samples(), 1, kMostSamples);
   }
 }
 
@@ -198,7 +216,9 @@ std::vector<std::string> config_problems(const Config& config) {
 }
 
 const std::vector<std::string>& known_tasks() {
-  static const std::vector<std::string> kTasks = {"lra/listops", "synthetic/repeated-tokens"};
+  static const std::vector<std::string> kTasks = {
+      "lra/listops",      "lra/text",          "lra/image",         "lra/pathfinder32",
+      "lra/pathfinder64", "lra/pathfinder128", "lra/pathfinder256", "synthetic/repeated-tokens"};
   return kTasks;
 }
 

@@ -17,15 +17,29 @@
 namespace sbm::trainer {
 namespace {
 
-// Which part of `data` is whose.
+// Which part of `data` is whose: of all tasks whose name begins so.
 struct TaskMessage {
   std::string_view task;
   std::string_view path;
 };
-constexpr std::array<TaskMessage, 2> kTaskMessages = {{
+constexpr std::array<TaskMessage, 4> kTaskMessages = {{
     {"lra/listops", "data.listops."},
+    {"lra/text", "data.text."},
+    {"lra/pathfinder", "data.pathfinder."},
     {"synthetic/repeated-tokens", "data.repeated_tokens."},
 }};
+
+data::PathfinderLevel pathfinder_level(PathfinderData::Level level) {
+  switch (level) {
+    case PathfinderData::EASY:
+      return data::PathfinderLevel::kEasy;
+    case PathfinderData::INTERMEDIATE:
+      return data::PathfinderLevel::kIntermediate;
+    case PathfinderData::HARD:
+      return data::PathfinderLevel::kHard;
+  }
+  throw InternalError("no such level of Pathfinder");
+}
 
 }  // namespace
 
@@ -51,6 +65,16 @@ data::BuildRequest build_request(const Config& config) {
                              .test_samples = repeated.test_samples(),
                              .length = repeated.length(),
                              .seed = repeated.seed()};
+  const TextData& text = config.data().text();
+  request.text = {.validation_share = text.validation_share(),
+                  .validation_is_test = text.validation_is_test()};
+  if (request.task == "lra/text") request.seed = text.seed();
+  const PathfinderData& pathfinder = config.data().pathfinder();
+  request.pathfinder = {.level = pathfinder_level(pathfinder.level()),
+                        .train_samples = pathfinder.train_samples(),
+                        .validation_samples = pathfinder.validation_samples(),
+                        .test_samples = pathfinder.test_samples()};
+  if (request.task.starts_with("lra/pathfinder")) request.seed = pathfinder.seed();
   return request;
 }
 
@@ -58,7 +82,7 @@ std::vector<std::string> build_fields(const std::string& task) {
   std::vector<std::string> fields;
   for (const FieldValue& field : list_fields(Config())) {
     const bool foreign = std::ranges::any_of(kTaskMessages, [&](const TaskMessage& message) {
-      return message.task != task && field.path.starts_with(message.path);
+      return !task.starts_with(message.task) && field.path.starts_with(message.path);
     });
     if (field.path.starts_with("data.") && field.path != "data.directory" && !foreign) {
       fields.push_back(field.path);

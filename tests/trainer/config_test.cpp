@@ -132,12 +132,27 @@ TEST(Overrides, SayPathExpectationAndFinding) {
   EXPECT_THAT(override_problems("=1"), ElementsAre(HasSubstr("no such field")));
 }
 
-TEST(Validation, AcceptsTheDefaultsOfBothTasks) {
+TEST(Validation, AcceptsTheDefaultsOfEveryTask) {
   for (const std::string& task : known_tasks()) {
     Config config;
     config.mutable_task()->set_name(task);
+    config.mutable_data()->set_directory("built");
     EXPECT_THAT(config_problems(config), IsEmpty());
+    config.mutable_data()->clear_directory();
+    if (task == "lra/text" || task == "lra/image") {
+      EXPECT_THAT(config_problems(config),
+                  ElementsAre(AllOf(HasSubstr("data.directory: expected a folder"),
+                                    HasSubstr("published files"))));
+    } else {
+      EXPECT_THAT(config_problems(config), IsEmpty());
+    }
   }
+}
+
+TEST(Validation, ChecksWhatPathfinderIsGeneratedFrom) {
+  const Config config = parse_config(
+      R"(task { name: "lra/pathfinder64" } data { pathfinder { train_samples: 0 } })", "test");
+  EXPECT_THAT(config_problems(config), ElementsAre(HasSubstr("data.pathfinder.train_samples")));
 }
 
 TEST(Validation, FindsEveryProblemAtOnce) {

@@ -30,6 +30,21 @@ TEST(BuildFields, AreThoseOfTheTask) {
               AllOf(Contains("data.repeated_tokens.length"), Not(Contains("data.directory"))));
 }
 
+TEST(BuildRequest, TakesTheFieldsOfTheTask) {
+  Config config;
+  config.mutable_task()->set_name("lra/pathfinder128");
+  config.mutable_data()->mutable_pathfinder()->set_level(PathfinderData::INTERMEDIATE);
+  config.mutable_data()->mutable_pathfinder()->set_seed(3);
+  config.mutable_data()->mutable_text()->set_seed(4);
+  config.mutable_data()->mutable_text()->set_validation_is_test(true);
+  EXPECT_EQ(build_request(config).pathfinder.level, data::PathfinderLevel::kIntermediate);
+  EXPECT_EQ(build_request(config).seed, 3U);
+  config.mutable_task()->set_name("lra/text");
+  EXPECT_EQ(build_request(config).seed, 4U);
+  EXPECT_TRUE(build_request(config).text.validation_is_test);
+  EXPECT_THAT(build_fields("lra/pathfinder128"), Each(StartsWith("data.pathfinder.")));
+}
+
 TEST(BuildOverrides, RefuseWhatTheTaskDoesNotRead) {
   EXPECT_THAT(problems("lra/listops", {"data.listops.max_depth=4"}), IsEmpty());
   EXPECT_THAT(problems("lra/listops", {"data.repeated_tokens.seed=4", "model.heads=2"}),
