@@ -35,6 +35,23 @@ void join_shifted(BitRow& result, const BitRow& row, int by) {
   }
 }
 
+// The bits of the pixels of a row.
+BitRow image_row(int side) {
+  BitRow row{};
+  for (int word = 0; word < kWords; ++word) {
+    const int pixels = std::clamp(side - 64 * word, 0, 64);
+    row[static_cast<std::size_t>(word)] =
+        pixels == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << pixels) - 1;
+  }
+  return row;
+}
+
+bool is_full(const BitRow& row) {
+  std::uint64_t all = ~std::uint64_t{0};
+  for (const std::uint64_t bits : row) all &= bits;
+  return all == ~std::uint64_t{0};
+}
+
 // The rectangle of a paddle's pixels that lies inside the image, as [low, high) of y - at.y.
 struct Clip {
   int low;
@@ -103,12 +120,7 @@ std::array<ClaimedSpace::BitRow, ClaimedSpace::kMaxSide> ClaimedSpace::taken_row
   for (int y = 0; y < side_; ++y) {
     BitRow& row = taken[static_cast<std::size_t>(y)];
     if (std::min(y, side_ - 1 - y) < border) {
-      // Only pixels of the image: what lies beyond it is not taken.
-      for (int word = 0; word < kWords; ++word) {
-        const int pixels = std::clamp(side_ - 64 * word, 0, 64);
-        row[static_cast<std::size_t>(word)] =
-            pixels == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << pixels) - 1;
-      }
+      row = image_row(side_);
       continue;
     }
     const std::uint8_t* claims = &claim_at(y, 0);
@@ -131,17 +143,15 @@ std::optional<PixelOffset> ClaimedSpace::draw_free(const std::vector<PixelOffset
   std::uint32_t count = 0;
   for (int y = 0; y < side_; ++y) {
     BitRow& row = blocked[static_cast<std::size_t>(y)];
+    // What lies beyond the image is not free either.
+    row = image_row(side_);
+    for (std::uint64_t& bits : row) bits = ~bits;
     for (const PixelOffset& offset : offsets) {
       if (y + offset.y < 0 || y + offset.y >= side_) continue;
       join_shifted(row, taken[static_cast<std::size_t>(y + offset.y)], offset.x);
+      if (is_full(row)) break;
     }
-    for (int word = 0; word < kWords; ++word) {
-      // What lies beyond the image is not free either.
-      const int pixels = std::clamp(side_ - 64 * word, 0, 64);
-      auto& bits = row[static_cast<std::size_t>(word)];
-      if (pixels < 64) bits |= ~std::uint64_t{0} << pixels;
-      count += static_cast<std::uint32_t>(std::popcount(~bits));
-    }
+    for (const std::uint64_t bits : row) count += static_cast<std::uint32_t>(std::popcount(~bits));
   }
   if (count == 0) return std::nullopt;
   std::uint32_t chosen = random.below(count);

@@ -302,11 +302,10 @@ class Drawing {
     for (const Step& step : tables_.steps) {
       const PixelOffset end = {.y = pivot.y + step.end.y, .x = pivot.x + step.end.x};
       double weight = 0;
-      if (space.contains(end)) {
-        const double difference = std::abs(step.orientation - contour.orientation);
-        const double turn = std::min(difference, 2 * kPi - difference);
-        const double cosine =
-            std::max(0.0, std::cos(std::min(turn * geometry_.continuity, kPi / 2)));
+      const double difference = std::abs(step.orientation - contour.orientation);
+      const double turn = std::min(difference, 2 * kPi - difference) * geometry_.continuity;
+      if (turn < kPi / 2 && space.contains(end)) {
+        const double cosine = std::cos(turn);
         weight = (1 - space.largest_near(end, tables_.disc) / 255.0) * cosine * cosine;
       }
       total += weight;
