@@ -57,7 +57,8 @@ trainer::TrainRequest make_request(const Options& options) {
 int run_train(Session& session, const Options& options) {
   trainer::TrainRequest request = make_request(options);
   distributed::Communicator& communicator = session.communicator();
-  Runtime runtime(communicator, request.config.runtime());
+  Runtime runtime(communicator, request.config.runtime(),
+                  rank_log_path(request.run_directory, communicator.rank()));
   request.heartbeat = runtime.heartbeat();
   request.log = make_rank_log(request.run_directory, communicator);
   const std::string table = rank_table(communicator, runtime.threads());

@@ -8,7 +8,15 @@
 
 namespace sbm::launch {
 
-/// A sink for one rank's log, <run>/logs/rank-N.log: appended, one line a call with the time,
+/// <run>/logs/rank-N.log.
+std::filesystem::path rank_log_path(const std::filesystem::path& run_directory, int rank);
+
+/// Appends a line of that form with bare system calls, and syncs it: for a process that is about to
+/// end and whose locks may be held by a thread that hangs. What cannot be written is left out.
+void append_last_words(const std::filesystem::path& log, const std::string& host,
+                       const std::string& text);
+
+/// A sink for one rank's log: appended, one line a call with the time,
 /// flushed at once so that it tells the last thing a killed rank did. The file is opened at the
 /// first call, which throws ConfigError when that fails.
 std::function<void(const std::string&)> make_rank_log(

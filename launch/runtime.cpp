@@ -2,15 +2,18 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "launch/exit_code.h"
+#include "launch/rank_log.h"
 #include "launch/rank_table.h"
 
 namespace sbm::launch {
@@ -20,6 +23,10 @@ namespace {
 constexpr std::chrono::seconds kWatchdogGrace{10};
 // For data generation and the checks of a resume, which take as long as disks and sizes ask for.
 constexpr std::chrono::hours kStartUpTimeout{2};
+
+constexpr unsigned kLastWordsSeconds = 3;
+
+extern "C" void end_now(int) { ::_exit(kPeerFailure); }
 
 int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
   const std::vector<std::string> hosts =
@@ -34,8 +41,9 @@ int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
 
 }  // namespace
 
-Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings)
-    : communicator_(communicator), timeout_(settings.timeout_seconds()) {
+Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings,
+                 std::filesystem::path log)
+    : communicator_(communicator), timeout_(settings.timeout_seconds()), log_(std::move(log)) {
   communicator_.set_timeout(std::max<std::chrono::seconds>(timeout_, kStartUpTimeout));
   threads_ = threads_of_a_rank(communicator_, settings.threads());
   at::set_num_threads(threads_);
@@ -49,14 +57,21 @@ void Runtime::beat(std::int64_t step, const char* operation) {
     const std::string who =
         fmt::format("rank {} on {}", communicator_.rank(), communicator_.host());
     watchdog_ = std::make_unique<distributed::Watchdog>(
-        timeout_, kWatchdogGrace, [who](const distributed::Watchdog::Silence& silence) {
-          // Nothing but write and _exit: the rest of the process may hold any lock.
+        timeout_, std::min(timeout_, kWatchdogGrace),
+        [who, log = log_,
+         host = communicator_.host()](const distributed::Watchdog::Silence& silence) {
+          // Nothing but system calls: the rest of the process may hold any lock.
           const std::string text = fmt::format(
               "sbm: {}: no progress for {:.0f} s at step {} in {}; ending this rank "
-              "(runtime.timeout_seconds)\n",
+              "(runtime.timeout_seconds)",
               who, static_cast<double>(silence.time.count()) / 1000.0, silence.step,
               silence.operation);
-          [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+          const std::string line = text + "\n";
+          [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+          // The disk of the log may be what hangs.
+          ::signal(SIGALRM, end_now);
+          ::alarm(kLastWordsSeconds);
+          if (!log.empty()) append_last_words(log, host, text);
           ::_exit(kPeerFailure);
         });
   }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -18,7 +19,10 @@ namespace sbm::launch {
 class Runtime {
  public:
   /// Collective: a rank's share of the processors depends on how many ranks its host has.
-  Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings);
+  /// `log`: this rank's log file, which the watchdog's last words go to besides stderr; may be
+  /// empty or missing.
+  Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings,
+          std::filesystem::path log = {});
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -33,6 +37,7 @@ class Runtime {
 
   distributed::Communicator& communicator_;
   std::chrono::seconds timeout_;
+  std::filesystem::path log_;
   int threads_ = 1;
   std::unique_ptr<distributed::Watchdog> watchdog_;
 };

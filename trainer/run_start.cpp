@@ -1,6 +1,11 @@
 #include "trainer/run_start.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
@@ -65,6 +70,23 @@ void require_same_run(const std::filesystem::path& folder, const Config& config)
                         difference.after);
   }
   throw ConfigError(text + "\nName another --run-dir for another experiment.");
+}
+
+std::string warn_of_other_threads(distributed::Communicator& communicator,
+                                  const std::filesystem::path& folder) {
+  std::set<std::string> before;
+  const auto writer = nlohmann::json::parse(checkpoint::inspect(folder).writer);
+  for (const auto& rank : writer.value("ranks", nlohmann::json::array())) {
+    before.insert(rank.value("threads", nlohmann::json()).dump());
+  }
+  const std::vector<std::string> threads =
+      distributed::all_gather_strings(communicator, std::to_string(at::get_num_threads()));
+  const std::set<std::string> now(threads.begin(), threads.end());
+  if (before == now) return {};
+  return fmt::format(
+      "threads a rank were {} when {} was written and are {} now: the bits will differ from those "
+      "of a run that kept them (runtime.threads)",
+      fmt::join(before, ", "), folder.string(), fmt::join(now, ", "));
 }
 
 }  // namespace sbm::trainer

@@ -29,4 +29,9 @@ std::optional<std::filesystem::path> choose_checkpoint(distributed::Communicator
 /// that differs although it must not.
 void require_same_run(const std::filesystem::path& checkpoint, const Config& config);
 
+/// Collective. The bits of a run belong to the threads a rank: what to warn of when the ranks that
+/// wrote the checkpoint had other ones than those that go on; empty when all had the same.
+std::string warn_of_other_threads(distributed::Communicator& communicator,
+                                  const std::filesystem::path& checkpoint);
+
 }  // namespace sbm::trainer

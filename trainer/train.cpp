@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,7 @@ class Loop {
     const std::int64_t step = run_.state().step;
     return step == config_.training().steps() || (every > 0 && step % every == 0);
   }
+  void say(const std::string& text);
   void save();
   bool evaluate();
   [[nodiscard]] bool stop_step_reached() const;
@@ -69,6 +71,7 @@ class Loop {
   Telemetry* telemetry_;  ///< rank 0 only
   std::string run_id_;
   std::int64_t saved_step_;
+  std::set<std::string> warned_;
 };
 
 void Loop::save() {
@@ -77,12 +80,18 @@ void Loop::save() {
   heartbeat("checkpoint");
   if (lock_ != nullptr) lock_->check();
   const auto begin = Clock::now();
-  const std::string notice = run_.save(run_id_);
+  const TrainingRun::SaveNotes notes = run_.save(run_id_);
   saved_step_ = step;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  const std::string text =
-      notice.empty() ? fmt::format("checkpoint of step {} written in {:.2f} s", step, seconds)
-                     : notice;
+  say(notes.notice.empty() ? fmt::format("checkpoint of step {} written in {:.2f} s", step, seconds)
+                           : notes.notice);
+  for (const std::string& warning : notes.warnings) {
+    // Retention finds the same damage at each save; once is enough.
+    if (warned_.insert(warning).second) say("warning: " + warning);
+  }
+}
+
+void Loop::say(const std::string& text) {
   request_.log(text);
   if (telemetry_ != nullptr) telemetry_->message(text);
 }
@@ -182,7 +191,11 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
   std::vector<std::string> warnings;
   const auto resumed = choose_checkpoint(communicator, request, folder, warnings);
   for (const std::string& warning : warnings) say("warning: " + warning);
-  if (resumed) require_same_run(*resumed, request.config);
+  if (resumed) {
+    require_same_run(*resumed, request.config);
+    const std::string warning = warn_of_other_threads(communicator, *resumed);
+    if (!warning.empty()) say("warning: " + warning);
+  }
 
   const std::filesystem::path data_folder =
       prepare_data(communicator, request.config, generated_data_root(folder.path()), say);

@@ -134,7 +134,7 @@ EvaluationRecord TrainingRun::evaluate_validation() {
   return record;
 }
 
-std::string TrainingRun::save(const std::string& run_id) {
+TrainingRun::SaveNotes TrainingRun::save(const std::string& run_id) {
   const checkpoint::SaveReport report =
       checkpoint::save(communicator_, folder_.checkpoints(), run_id,
                        {.step = state_.step,
@@ -148,8 +148,10 @@ std::string TrainingRun::save(const std::string& run_id) {
                         .configuration = lasting_text(config_)},
                        {.threads = at::get_num_threads()});
   const std::array<std::int64_t, 1> best = {state_.best_step};
-  checkpoint::retain(communicator_, folder_.checkpoints(), config_.checkpoint().keep_last(), best);
-  return report.notice;
+  SaveNotes notes{report.notice, {}};
+  checkpoint::retain(communicator_, folder_.checkpoints(), config_.checkpoint().keep_last(), best,
+                     notes.warnings);
+  return notes;
 }
 
 double TrainingRun::epoch() const {

@@ -43,9 +43,13 @@ class TrainingRun {
   /// Collective. Evaluates the validation split and notes whether it is the best so far.
   EvaluationRecord evaluate_validation();
 
+  /// What the log should know of a save; mostly nothing.
+  struct SaveNotes {
+    std::string notice;                 ///< something was skipped or put aside
+    std::vector<std::string> warnings;  ///< damaged checkpoints that lie there
+  };
   /// Collective. Commits a checkpoint of the current step and removes those beyond keep_last.
-  /// Returns what the log should know: something was skipped or put aside; mostly empty.
-  std::string save(const std::string& run_id);
+  SaveNotes save(const std::string& run_id);
 
   [[nodiscard]] const TrainerState& state() const { return state_; }
   [[nodiscard]] double epoch() const;

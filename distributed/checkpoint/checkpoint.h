@@ -74,10 +74,12 @@ SaveReport save(Communicator& communicator, const std::filesystem::path& checkpo
 /// `protected_steps`; renames before it deletes, so no half-deleted folder looks complete. Folders
 /// whose manifest or file sizes are wrong neither count nor go: someone should look at them. When
 /// something is to go, every hash of the newest one is checked first; if that one is damaged,
-/// nothing goes, and find_newest() reports it. Returns the removed steps.
+/// nothing goes. Both are reported through `warnings` (equal on all ranks), each time anew. Returns
+/// the removed steps.
 std::vector<std::int64_t> retain(Communicator& communicator,
                                  const std::filesystem::path& checkpoints, std::int64_t keep_last,
                                  std::span<const std::int64_t> protected_steps,
+                                 std::vector<std::string>& warnings,
                                  FileSystem& system = FileSystem::posix());
 
 /// Complete-looking checkpoints (final name), newest first; none when the folder does not exist.

@@ -67,14 +67,15 @@ std::optional<Found> choose(const std::filesystem::path& path, FileSystem& syste
   throw CheckpointError(fmt::format("{}: no checkpoint in it is sound:{}", path.string(), damages));
 }
 
-bool looks_complete(const Directory& checkpoints, const Found& found) {
+// What is wrong with manifest or sizes; empty when nothing is.
+std::string visible_damage(const Directory& checkpoints, const Found& found) {
   try {
     const CheckpointReader reader(checkpoints.open_directory(step_name(found.step)));
-    return true;
+    return {};
   } catch (const FileError&) {
     throw;
-  } catch (const CheckpointError&) {
-    return false;
+  } catch (const CheckpointError& error) {
+    return error.what();
   }
 }
 
@@ -85,11 +86,15 @@ struct Surplus {
 };
 
 Surplus surplus_in(const Directory& checkpoints, std::int64_t keep_last,
-                   std::span<const std::int64_t> protected_steps) {
+                   std::span<const std::int64_t> protected_steps,
+                   std::vector<std::string>& warnings) {
   Surplus surplus;
   std::int64_t kept = 0;
   for (const Found& found : complete_in(checkpoints)) {
-    if (!looks_complete(checkpoints, found)) continue;
+    if (const std::string damage = visible_damage(checkpoints, found); !damage.empty()) {
+      warnings.push_back(fmt::format("{} is damaged: {}", step_name(found.step), damage));
+      continue;
+    }
     if (kept == 0) surplus.newest = found.step;
     if (kept++ < keep_last) continue;
     if (std::find(protected_steps.begin(), protected_steps.end(), found.step) ==
@@ -104,13 +109,18 @@ Surplus surplus_in(const Directory& checkpoints, std::int64_t keep_last,
 // leftovers, nothing else.
 std::vector<std::int64_t> remove_old(const std::filesystem::path& path, std::int64_t keep_last,
                                      std::span<const std::int64_t> protected_steps,
-                                     FileSystem& system) {
+                                     std::vector<std::string>& warnings, FileSystem& system) {
   const auto checkpoints = open_if_there(path, system);
   if (!checkpoints) return {};
-  const Surplus surplus = surplus_in(*checkpoints, keep_last, protected_steps);
+  const Surplus surplus = surplus_in(*checkpoints, keep_last, protected_steps, warnings);
   if (surplus.steps.empty()) return {};
   // Sizes show no changed byte: the last sound checkpoint could be among those to go.
-  if (!damage_of(*checkpoints, step_name(surplus.newest)).empty()) return {};
+  if (const std::string damage = damage_of(*checkpoints, step_name(surplus.newest));
+      !damage.empty()) {
+    warnings.push_back(fmt::format("{} is damaged, so no older checkpoint was removed: {}",
+                                   step_name(surplus.newest), damage));
+    return {};
+  }
   for (const std::int64_t step : surplus.steps) {
     const std::string grave = deleted_name(step);
     if (checkpoints->exists(grave)) checkpoints->remove_folder(grave);
@@ -119,6 +129,22 @@ std::vector<std::int64_t> remove_old(const std::filesystem::path& path, std::int
   checkpoints->sync();
   for (const std::int64_t step : surplus.steps) checkpoints->remove_folder(deleted_name(step));
   return surplus.steps;
+}
+
+// What rank 0 found out alone and tells the others.
+struct Answer {
+  std::vector<std::int64_t> steps;
+  std::vector<std::string> warnings;
+};
+
+Answer broadcast_answer(Communicator& communicator, const Answer& mine) {
+  const nlohmann::json json = {{"steps", mine.steps}, {"warnings", mine.warnings}};
+  // Warnings hold names from the disk, which may be no UTF-8.
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  const auto answer =
+      nlohmann::json::parse(broadcast_string(communicator, json.dump(-1, ' ', false, replace), 0));
+  return {answer["steps"].get<std::vector<std::int64_t>>(),
+          answer["warnings"].get<std::vector<std::string>>()};
 }
 
 }  // namespace
@@ -136,41 +162,37 @@ void verify(const std::filesystem::path& folder, FileSystem& system) {
 std::optional<Found> find_newest(Communicator& communicator,
                                  const std::filesystem::path& checkpoints,
                                  std::vector<std::string>& warnings, FileSystem& system) {
-  nlohmann::json answer = {{"step", -1}, {"warnings", nlohmann::json::array()}};
   std::string error;
+  Answer answer;
   if (communicator.rank() == 0) {
     error = attempt([&] {
-      std::vector<std::string> mine;
-      const auto found = choose(checkpoints, system, mine);
-      if (found) answer["step"] = found->step;
-      answer["warnings"] = mine;
+      const auto found = choose(checkpoints, system, answer.warnings);
+      if (found) answer.steps.push_back(found->step);
     });
   }
   agree(communicator, "looking for the newest checkpoint", error);
-  const auto replace = nlohmann::json::error_handler_t::replace;
-  answer = nlohmann::json::parse(
-      broadcast_string(communicator, answer.dump(-1, ' ', false, replace), 0));
-  for (const auto& warning : answer["warnings"]) warnings.push_back(warning.get<std::string>());
-  const auto step = answer["step"].get<std::int64_t>();
-  if (step < 0) return std::nullopt;
-  return Found{step, checkpoints / step_name(step)};
+  answer = broadcast_answer(communicator, answer);
+  warnings.insert(warnings.end(), answer.warnings.begin(), answer.warnings.end());
+  if (answer.steps.empty()) return std::nullopt;
+  return Found{answer.steps.front(), checkpoints / step_name(answer.steps.front())};
 }
 
 std::vector<std::int64_t> retain(Communicator& communicator,
                                  const std::filesystem::path& checkpoints, std::int64_t keep_last,
                                  std::span<const std::int64_t> protected_steps,
-                                 FileSystem& system) {
+                                 std::vector<std::string>& warnings, FileSystem& system) {
   if (keep_last < 1) throw InternalError("checkpoint: keep_last must be at least 1");
   std::string error;
-  std::string removed;
+  Answer answer;
   if (communicator.rank() == 0) {
     error = attempt([&] {
-      removed = nlohmann::json(remove_old(checkpoints, keep_last, protected_steps, system)).dump();
+      answer.steps = remove_old(checkpoints, keep_last, protected_steps, answer.warnings, system);
     });
   }
   agree(communicator, "removing old checkpoints", error);
-  return nlohmann::json::parse(broadcast_string(communicator, removed, 0))
-      .get<std::vector<std::int64_t>>();
+  answer = broadcast_answer(communicator, answer);
+  warnings.insert(warnings.end(), answer.warnings.begin(), answer.warnings.end());
+  return answer.steps;
 }
 
 }  // namespace sbm::distributed::checkpoint

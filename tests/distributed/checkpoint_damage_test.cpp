@@ -299,16 +299,22 @@ TEST_F(CheckpointDamage, RetainKeepsTheNewestAndTheProtected) {
   std::filesystem::create_directory(checkpoints_ / "step-000000010.del");    // of a crash
   run_local_group(2, [&](Communicator& communicator) {
     const std::vector<std::int64_t> best = {20};
-    EXPECT_THAT(retain(communicator, checkpoints_, 2, best), ElementsAre(10));
-    EXPECT_THAT(retain(communicator, checkpoints_, 2, best), ElementsAre());
-    EXPECT_THAT(retain(communicator, checkpoints_ / "missing", 2, best), ElementsAre());
+    std::vector<std::string> warnings;
+    EXPECT_THAT(retain(communicator, checkpoints_, 2, best, warnings), ElementsAre(10));
+    EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr("step-000000040 is damaged"),
+                                            HasSubstr("writer.json"))));
+    EXPECT_THAT(retain(communicator, checkpoints_, 2, best, warnings), ElementsAre());
+    EXPECT_EQ(warnings.size(), 2U);
+    EXPECT_THAT(retain(communicator, checkpoints_ / "missing", 2, best, warnings), ElementsAre());
+    EXPECT_EQ(warnings.size(), 2U);
   });
   std::vector<std::int64_t> steps;
   for (const Found& found : list(checkpoints_)) steps.push_back(found.step);
   EXPECT_THAT(steps, ElementsAre(50, 40, 30, 20));
   EXPECT_EQ(contents(checkpoints_).size(), 4U);
   const auto communicator = make_single_process_communicator();
-  EXPECT_THROW(retain(*communicator, checkpoints_, 0, {}), InternalError);
+  std::vector<std::string> warnings;
+  EXPECT_THROW(retain(*communicator, checkpoints_, 0, {}, warnings), InternalError);
 }
 
 // The right sizes, one wrong byte: the older checkpoint is the last sound one.
@@ -317,14 +323,19 @@ TEST_F(CheckpointDamage, RetainRemovesNothingWhileTheNewestIsDamaged) {
   const char original = static_cast<char>(std::ifstream(file, std::ios::binary).get());
   poke(file, 0, static_cast<char>(original ^ 1));
   run_local_group(2, [&](Communicator& communicator) {
-    EXPECT_THAT(retain(communicator, checkpoints_, 1, {}), ElementsAre());
     std::vector<std::string> warnings;
+    EXPECT_THAT(retain(communicator, checkpoints_, 1, {}, warnings), ElementsAre());
+    EXPECT_THAT(warnings, ElementsAre(AllOf(HasSubstr("step-000000020 is damaged"),
+                                            HasSubstr("no older checkpoint was removed"),
+                                            HasSubstr("trainer_state.json"))));
     const auto found = find_newest(communicator, checkpoints_, warnings);
     EXPECT_TRUE(found && found->step == 10);
   });
   poke(file, 0, original);
   const auto communicator = make_single_process_communicator();
-  EXPECT_THAT(retain(*communicator, checkpoints_, 1, {}), ElementsAre(10));
+  std::vector<std::string> warnings;
+  EXPECT_THAT(retain(*communicator, checkpoints_, 1, {}, warnings), ElementsAre(10));
+  EXPECT_THAT(warnings, ElementsAre());
 }
 
 }  // namespace

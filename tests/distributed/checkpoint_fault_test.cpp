@@ -255,7 +255,8 @@ TEST_F(CheckpointFaults, DeathAtAnyCallOfARetention) {
       save_on(*communicator, healthy, *state);
     }
     const bool died = dies_at(at, [&](Communicator& alone, FileSystem& system) {
-      retain(alone, temporary_.path(), 1, {}, system);
+      std::vector<std::string> none;
+      retain(alone, temporary_.path(), 1, {}, none, system);
     });
     std::vector<std::string> warnings;
     const auto found = find_newest(*communicator, temporary_.path(), warnings);
