@@ -28,7 +28,7 @@ std::uint8_t exact_grey(std::uint32_t red, std::uint32_t green, std::uint32_t bl
 }
 
 TEST(Grey, DiffersFromExactArithmeticOnTheKnownColours) {
-  // Measured with TensorFlow's order of operations in float32 (docs/data.md).
+  // Measured with TensorFlow's order of operations in float32 (docs/data-lra.md).
   int different = 0;
   for (int r = 0; r < 256; ++r) {
     for (int g = 0; g < 256; ++g) {
