@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "launch/bus_error.h"
 #include "launch/command.h"
 #include "launch/freed_memory.h"
 #include "launch/version.h"
@@ -75,6 +76,7 @@ void flush_answer() {
 }  // namespace
 
 int run_program(int argc, char** argv) {
+  explain_bus_errors();
   keep_freed_memory();
   CLI::App program(
       "Trains SBM-Transformers: sparse attention along sampled graphs, on one process or many.",

@@ -8,6 +8,8 @@
 #include <iostream>
 #include <thread>
 
+#include "launch/bus_error.h"
+
 namespace sbm::launch {
 namespace {
 
@@ -20,6 +22,8 @@ distributed::Communicator& Session::communicator() {
   if (!communicator_) {
     environment_ = std::make_unique<distributed::MpiEnvironment>();
     communicator_ = environment_->world();
+    name_this_process("rank " + std::to_string(communicator_->rank()) + " on " +
+                      communicator_->host());
   }
   return *communicator_;
 }

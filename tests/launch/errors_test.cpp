@@ -128,6 +128,27 @@ TEST(Data, AFlippedByteStopsTrainingBeforeItLearnsFromIt) {
   EXPECT_THAT(outcome.err, HasSubstr(shard.filename().string()));
 }
 
+TEST(Data, AFileCutWhileItIsMappedIsNamed) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  for (const int ranks : {0, 2}) {
+    const std::string name = ranks == 0 ? "alone" : "two";
+    Process process(tiny.train(
+        ranks, name,
+        {"--set=training.steps=100000", "--set=checkpoint.every_steps=0",
+         "--set=training.evaluate_every=0", "--set=data.listops.seed=" + std::to_string(ranks)}));
+    ASSERT_TRUE(process.wait_for(tiny.run_folder(name) / "STATUS.json", std::chrono::seconds(60)))
+        << process.err();
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(folder.path() / "runs" / "datasets")) {
+      if (entry.path().extension() == ".sbm") std::filesystem::resize_file(entry.path(), 0);
+    }
+    EXPECT_EQ(process.wait(), 3) << process.err();
+    EXPECT_THAT(process.err(), HasSubstr("sbm: rank "));
+    EXPECT_THAT(process.err(), HasSubstr(".sbm: became shorter"));
+  }
+}
+
 TEST(Checkpoint, DamageIsSkippedByAutoAndRefusedByPath) {
   const TemporaryFolder folder;
   const TinyRun tiny(folder.path());
