@@ -22,10 +22,11 @@ struct TaskMessage {
   std::string_view task;
   std::string_view path;
 };
-constexpr std::array<TaskMessage, 4> kTaskMessages = {{
+constexpr std::array<TaskMessage, 5> kTaskMessages = {{
     {"lra/listops", "data.listops."},
     {"lra/text", "data.text."},
     {"lra/pathfinder", "data.pathfinder."},
+    {"pretrain/mlm", "data.masked_language."},
     {"synthetic/repeated-tokens", "data.repeated_tokens."},
 }};
 
@@ -75,6 +76,10 @@ data::BuildRequest build_request(const Config& config) {
                         .validation_samples = pathfinder.validation_samples(),
                         .test_samples = pathfinder.test_samples()};
   if (request.task.starts_with("lra/pathfinder")) request.seed = pathfinder.seed();
+  const MaskedLanguageData& masked = config.data().masked_language();
+  request.masked_language = {.validation_share = masked.validation_share(),
+                             .short_share = masked.short_share()};
+  if (request.task == "pretrain/mlm") request.seed = masked.seed();
   return request;
 }
 

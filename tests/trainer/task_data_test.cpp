@@ -42,6 +42,12 @@ TEST(BuildRequest, TakesTheFieldsOfTheTask) {
   config.mutable_task()->set_name("lra/text");
   EXPECT_EQ(build_request(config).seed, 4U);
   EXPECT_TRUE(build_request(config).text.validation_is_test);
+  config.mutable_data()->mutable_masked_language()->set_seed(5);
+  config.mutable_data()->mutable_masked_language()->set_short_share(0.5);
+  config.mutable_task()->set_name("pretrain/mlm");
+  EXPECT_EQ(build_request(config).seed, 5U);
+  EXPECT_EQ(build_request(config).masked_language.short_share, 0.5);
+  EXPECT_EQ(build_request(config).masked_language.validation_share, 0.01);
   EXPECT_THAT(build_fields("lra/pathfinder128"), Each(StartsWith("data.pathfinder.")));
 }
 
