@@ -16,7 +16,7 @@ namespace sbm::kernels::cpu {
 namespace {
 
 /// Rows of a piece when one graph is shared by several threads: whole groups.
-constexpr std::int64_t kPieceRows = 8 * std::int64_t{kGroupRows};
+constexpr std::int64_t kPieceRows = 4 * std::int64_t{kGroupRows};
 
 /// One call of sample_edges.
 class SamplingCall {
@@ -32,11 +32,10 @@ class SamplingCall {
       heads_[static_cast<std::size_t>(head)].pack(
           params_.block_matrix + head * params_.clusters * params_.clusters, params_.clusters);
     });
-    if (graphs >= executor_.concurrency()) {
-      draw_whole_graphs(graphs);
-    } else {
-      for (std::int64_t graph = 0; graph < graphs; ++graph) draw_in_pieces(graph);
-    }
+    // What is left when every thread has had as many whole graphs is shared in pieces.
+    const std::int64_t shared = graphs % executor_.concurrency();
+    draw_whole_graphs(graphs - shared);
+    if (shared > 0) draw_in_pieces(graphs - shared, shared);
     if (bad_value_) return check_sampling_values(params_);
     if (out_of_memory_) return Status::invalid("sample_edges: out of memory for its workspace");
     return {};
@@ -80,22 +79,30 @@ class SamplingCall {
     });
   }
 
-  void draw_in_pieces(std::int64_t graph) {
+  void draw_in_pieces(std::int64_t first, std::int64_t graphs) {
     const std::int64_t count = ceil_divide(params_.queries, kPieceRows);
-    pieces_.resize(static_cast<std::size_t>(count));
-    std::vector<DrawnRows> rows(pieces_.size());
-    GraphSampler sampler;
-    for_each(1, [&](std::int64_t) { prepare(sampler, graph); });
-    for_each(count, [&](std::int64_t i) {
-      DrawnRows& piece = rows[static_cast<std::size_t>(i)];
-      piece.list = &pieces_[static_cast<std::size_t>(i)];
-      draw(sampler, i * kPieceRows, std::min((i + 1) * kPieceRows, params_.queries), piece);
+    std::vector<GraphSampler> samplers(static_cast<std::size_t>(graphs));
+    std::vector<EdgeList> lists(static_cast<std::size_t>(graphs * count));
+    std::vector<DrawnRows> pieces(lists.size());
+    for_each(graphs, [&](std::int64_t graph) {
+      prepare(samplers[static_cast<std::size_t>(graph)], first + graph);
     });
-    for_each(1, [&](std::int64_t) { join(rows, graphs_[static_cast<std::size_t>(graph)]); });
+    for_each(graphs * count, [&](std::int64_t i) {
+      DrawnRows& piece = pieces[static_cast<std::size_t>(i)];
+      piece.list = &lists[static_cast<std::size_t>(i)];
+      const std::int64_t row = i % count * kPieceRows;
+      draw(samplers[static_cast<std::size_t>(i / count)], row,
+           std::min(row + kPieceRows, params_.queries), piece);
+    });
+    for_each(graphs, [&](std::int64_t graph) {
+      join(std::span(pieces).subspan(static_cast<std::size_t>(graph * count),
+                                     static_cast<std::size_t>(count)),
+           graphs_[static_cast<std::size_t>(first + graph)]);
+    });
   }
 
   /// Throws std::bad_alloc.
-  void join(const std::vector<DrawnRows>& rows, EdgeList& graph) const {
+  void join(std::span<const DrawnRows> rows, EdgeList& graph) const {
     graph.row_offsets.assign(1, 0);
     graph.columns.clear();
     graph.gates.clear();
@@ -132,7 +139,6 @@ class SamplingCall {
   std::span<EdgeList> graphs_;
   CellForm form_;
   std::vector<HeadBlock> heads_;
-  std::vector<EdgeList> pieces_;
   ScratchPool<SamplerScratch> scratch_;
   std::atomic<bool> bad_value_ = false;
   std::atomic<bool> out_of_memory_ = false;

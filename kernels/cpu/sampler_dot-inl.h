@@ -26,6 +26,8 @@ constexpr int kGroupCells = 64;
 using Words = hn::ScalableTag<std::uint32_t>;
 using Word = hn::Vec<Words>;
 constexpr Words kWords;
+/// As many 16-bit numbers as a vector has lanes.
+using HalfShorts = hn::Rebind<std::uint16_t, Words>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(Words()));
 static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16);
 /// Four vectors: one for each word of a Philox block.
@@ -138,6 +140,19 @@ struct RowSums {
     third = add_products(weights, c, third);
     fourth = add_products(weights, d, fourth);
   }
+  HWY_INLINE void store(std::uint32_t* to) const {
+    hn::Store(hn::BitCast(kWords, first), kWords, to);
+    hn::Store(hn::BitCast(kWords, second), kWords, to + kLanes);
+    hn::Store(hn::BitCast(kWords, third), kWords, to + std::ptrdiff_t{2} * kLanes);
+    hn::Store(hn::BitCast(kWords, fourth), kWords, to + std::ptrdiff_t{3} * kLanes);
+  }
+  static HWY_INLINE RowSums load(const std::uint32_t* from) {
+    RowSums sums(hn::BitCast(Sums(), hn::Load(kWords, from)));
+    sums.second = hn::BitCast(Sums(), hn::Load(kWords, from + kLanes));
+    sums.third = hn::BitCast(Sums(), hn::Load(kWords, from + std::ptrdiff_t{2} * kLanes));
+    sums.fourth = hn::BitCast(Sums(), hn::Load(kWords, from + std::ptrdiff_t{3} * kLanes));
+    return sums;
+  }
 };
 
 /// Rows that share the loads of a tile, as many as registers hold their sums.
@@ -145,9 +160,9 @@ constexpr int kDotRows = kLanes == 16 ? 4 : 2;
 
 /// Hands finish.take(row, group, sums) the dot products of kDotRows rows with a group of cells.
 template <class Finish>
-HWY_INLINE void dot_group(const std::uint16_t* tile, std::int64_t pairs,
-                          const std::uint16_t* const* rows, int first_row, int group,
-                          const Finish& finish) {
+HWY_INLINE void dot_rows(const std::uint16_t* tile, std::int64_t pairs,
+                         const std::uint16_t* const* rows, int first_row, int group,
+                         Finish& finish) {
   const Sum zero = hn::Zero(Sums());
   RowSums row0(zero);
   RowSums row1(zero);
@@ -172,6 +187,37 @@ HWY_INLINE void dot_group(const std::uint16_t* tile, std::int64_t pairs,
   if constexpr (kDotRows == 4) {
     finish.take(first_row + 2, group, row2);
     finish.take(first_row + 3, group, row3);
+  }
+}
+
+/// The sums of kDotRows rows, by way of the cache.
+struct SumsInCache {
+  HWY_ALIGN std::uint32_t of[kDotRows][kGroupCells];
+
+  HWY_INLINE void take(int row, int /*group*/, const RowSums& sums) {
+    sums.store(of[row % kDotRows]);
+  }
+};
+
+HWY_NOINLINE void dot_rows_in_cache(const std::uint16_t* tile, std::int64_t pairs,
+                                    const std::uint16_t* const* rows, int first_row,
+                                    SumsInCache& sums) {
+  dot_rows(tile, pairs, rows, first_row, 0, sums);
+}
+
+template <class Finish>
+HWY_INLINE void dot_group(const std::uint16_t* tile, std::int64_t pairs,
+                          const std::uint16_t* const* rows, int first_row, int group,
+                          const Finish& finish) {
+  if constexpr (kLanes == 16) {
+    dot_rows(tile, pairs, rows, first_row, group, finish);
+  } else {
+    // What `finish` keeps in registers would push sums out of the 16 that there are.
+    SumsInCache sums;
+    dot_rows_in_cache(tile, pairs, rows, first_row, sums);
+    for (int row = 0; row < kDotRows; ++row) {
+      finish.take(first_row + row, group, RowSums::load(sums.of[row]));
+    }
   }
 }
 
@@ -200,10 +246,7 @@ struct KeepSums {
 #if HWY_TARGET == HWY_SCALAR
     std::memcpy(to, row_sums.of, sizeof(row_sums.of));
 #else
-    hn::Store(hn::BitCast(kWords, row_sums.first), kWords, to);
-    hn::Store(hn::BitCast(kWords, row_sums.second), kWords, to + kLanes);
-    hn::Store(hn::BitCast(kWords, row_sums.third), kWords, to + std::ptrdiff_t{2} * kLanes);
-    hn::Store(hn::BitCast(kWords, row_sums.fourth), kWords, to + std::ptrdiff_t{3} * kLanes);
+    row_sums.store(to);
 #endif
   }
 };

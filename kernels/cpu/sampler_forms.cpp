@@ -104,26 +104,29 @@ CellForm CellSampler::dense_form(const CellRow& row) const {
   return can_be_coarse && wants_coarse ? CellForm::kCoarse : CellForm::kEveryCell;
 }
 
-float CellSampler::dense_cost(const CellRow& row) const {
-  const float cell = dense_form(row) == CellForm::kCoarse ? costs_.coarse : costs_.every_cell;
-  // POISSON needs the exact threshold of every edge, for its gate.
-  const float candidates = law_ == MaskLaw::kPoisson ? row.expected : 0.0F;
-  return cell * static_cast<float>(keys_.count()) + costs_.candidate * candidates;
-}
-
 void CellSampler::draw(std::span<const CellRow> rows, FormScratch& scratch) {
+  // A group in two forms passes over the keys twice, so a small gain is none.
+  constexpr float kMargin = 1.2F;
+  const auto keys = static_cast<float>(keys_.count());
   const auto screened_cost = [&](float candidates) {
-    return costs_.screened * static_cast<float>(keys_.count()) + costs_.candidate * candidates;
+    return kMargin * (costs_.screened * keys + costs_.candidate * candidates);
   };
-  const bool may_screen = form_ == CellForm::kFastest || form_ == CellForm::kScreened;
-  // The bounds cannot let fewer cells through than there are edges.
-  const bool wants_bounds =
-      form_ == CellForm::kScreened ||
-      (may_screen && std::any_of(rows.begin(), rows.end(), [&](const CellRow& row) {
-         return screened_cost(row.expected) < dense_cost(row);
-       }));
+  CellForm dense_forms[kGroupRows];
+  float dense_costs[kGroupRows];
+  bool wants_bounds = form_ == CellForm::kScreened;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    dense_forms[i] = dense_form(rows[i]);
+    dense_costs[i] =
+        (dense_forms[i] == CellForm::kCoarse ? costs_.coarse : costs_.every_cell) * keys;
+    // POISSON needs the exact threshold of every edge, for its gate.
+    if (law_ == MaskLaw::kPoisson) dense_costs[i] += costs_.candidate * rows[i].expected;
+    // No bound lets fewer cells through than there are edges.
+    if (form_ == CellForm::kFastest && screened_cost(rows[i].expected) < dense_costs[i]) {
+      wants_bounds = true;
+    }
+  }
   float candidates[kGroupRows] = {};
-  const std::int64_t stride = ceil_divide(blocks(), kBlockKeys) * kBlockKeys;
+  const std::int64_t stride = round_up(blocks(), kBlockKeys);
   if (wants_bounds) {
     pack_for(CellForm::kScreened);
     CellsCall all = new_call();
@@ -135,14 +138,13 @@ void CellSampler::draw(std::span<const CellRow> rows, FormScratch& scratch) {
   CellsCall coarse = new_call();
   CellsCall screened = new_call();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const CellRow& row = rows[i];
-    if (wants_bounds &&
-        (form_ == CellForm::kScreened || screened_cost(candidates[i]) < dense_cost(row))) {
-      add_row(row, screened);
-      screened.limits[screened.rows - 1] =
+    if (form_ == CellForm::kScreened ||
+        (wants_bounds && screened_cost(candidates[i]) < dense_costs[i])) {
+      screened.limits[screened.rows] =
           scratch.limits.data() + static_cast<std::int64_t>(i) * stride;
+      add_row(rows[i], screened);
     } else {
-      add_row(row, dense_form(row) == CellForm::kCoarse ? coarse : every_cell);
+      add_row(rows[i], dense_forms[i] == CellForm::kCoarse ? coarse : every_cell);
     }
   }
   if (screened.rows > 0) sample_screened(screened);

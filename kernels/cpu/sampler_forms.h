@@ -49,7 +49,6 @@ class CellSampler {
   [[nodiscard]] CellsCall new_call() const;
   static void add_row(const CellRow& row, CellsCall& call);
   [[nodiscard]] CellForm dense_form(const CellRow& row) const;
-  [[nodiscard]] float dense_cost(const CellRow& row) const;
 
   QuantizedKeys keys_;
   PhiloxKey stream_ = 0;

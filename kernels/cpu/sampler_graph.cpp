@@ -45,18 +45,14 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
                      entries_.reserve(size(params.keys * stride_)), exponents_.data())) {
     return false;
   }
-  cells_.prepare(keys(), stream_, params.law, exploration_, form);
-  sums_.emplace(keys());
-  prefix_.reset();
+  const QuantizedKeys keys = {.clusters = params.clusters,
+                              .stride = stride_,
+                              .exponents = exponents_,
+                              .entries = entries_.data(),
+                              .valid = key_valid_};
+  cells_.prepare(keys, stream_, params.law, exploration_, form);
+  sums_.prepare(keys);
   return true;
-}
-
-QuantizedKeys GraphSampler::keys() const {
-  return {.clusters = params_->clusters,
-          .stride = stride_,
-          .exponents = exponents_,
-          .entries = entries_.data(),
-          .valid = key_valid_};
 }
 
 bool GraphSampler::query_valid(std::int64_t row) const {
@@ -69,12 +65,6 @@ bool GraphSampler::diagonal_valid(std::int64_t row) const {
 
 WeightRow GraphSampler::weight_row(int member, const SamplerScratch& scratch) {
   return {.weights = scratch.weights[member], .exponent = scratch.row_exponents[member]};
-}
-
-const KeyPrefix& GraphSampler::prefix() {
-  const std::lock_guard<std::mutex> lock(prefix_mutex_);
-  if (!prefix_) prefix_.emplace(keys(), *sums_);
-  return *prefix_;
 }
 
 bool GraphSampler::weigh_rows(std::int64_t first, int count, SamplerScratch& scratch) const {
@@ -156,7 +146,7 @@ void GraphSampler::append_cells(std::int64_t row, int member, SamplerScratch& sc
 }
 
 void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& plan,
-                                 SamplerScratch& scratch, DrawnRows& rows) {
+                                 SamplerScratch& scratch, DrawnRows& rows) const {
   EdgeList& list = *rows.list;
   std::vector<LinearEdge>& edges = scratch.linear_edges;
   const LinearRow call = {.law = params_->law,
@@ -164,7 +154,7 @@ void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& pl
                           .stream = stream_,
                           .row = static_cast<std::uint32_t>(row),
                           .excluded_key = params_->self_loops == SelfLoops::kNone ? -1 : row};
-  draw_linear_row(call, weight_row(member, scratch), plan, keys(), *sums_, prefix(), edges);
+  draw_linear_row(call, weight_row(member, scratch), plan, sums_, edges);
   list.drawn_edges += std::ssize(edges);
   bool gated = params_->law == MaskLaw::kPoisson || !list.gates.empty();
   for (const LinearEdge& edge : edges) {
@@ -189,6 +179,18 @@ void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& pl
   if (forced) append(static_cast<std::int32_t>(row), 0.0F);
 }
 
+void GraphSampler::reserve_edges(const RowPlan* plans, int count, std::int64_t rows,
+                                 EdgeList& list) const {
+  double expected = 0.0;
+  for (int i = 0; i < count; ++i) expected += static_cast<double>(plans[i].expected) * 0x1p-32;
+  // A wrong guess must not ask for what the machine does not have.
+  constexpr double kMostReserved = 1 << 24;
+  constexpr double kRoom = 1.1;
+  const double edges = kRoom * expected / count * static_cast<double>(rows);
+  list.row_offsets.reserve(size(rows + 1));
+  list.columns.reserve(static_cast<std::size_t>(std::min(edges, kMostReserved)));
+}
+
 bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& scratch,
                         DrawnRows& rows) {
   const std::int64_t blocks = cells_.blocks();
@@ -210,19 +212,20 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
   rows.closed_gates = 0;
 
   // Without keys there is nothing to draw, and no least exponent to choose a kernel by.
-  const bool has_keys = sums_->valid_keys > 0;
+  const bool has_keys = sums_.valid_keys() > 0;
   for (std::int64_t begin = first; begin < last; begin += kGroupRows) {
     const int count = static_cast<int>(std::min<std::int64_t>(kGroupRows, last - begin));
     if (!weigh_rows(begin, count, scratch)) return false;
     RowPlan plans[kGroupRows];
     for (int i = 0; i < count; ++i) {
-      plans[i] = plan_row(weight_row(i, scratch), *sums_, params_->law, exploration_);
+      plans[i] = plan_row(weight_row(i, scratch), sums_, params_->law, exploration_);
     }
+    if (begin == first) reserve_edges(plans, count, last - first, list);
     if (has_keys) draw_cells(begin, count, plans, scratch);
     for (int i = 0; i < count; ++i) {
       const std::int64_t row = begin + i;
       if (has_keys && query_valid(row)) {
-        list.valid_cells += sums_->valid_keys;
+        list.valid_cells += sums_.valid_keys();
         if (plans[i].linear) {
           append_linear(row, i, plans[i], scratch, rows);
         } else {

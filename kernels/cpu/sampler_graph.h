@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
-#include <optional>
 #include <vector>
 
 #include "kernels/cpu/sampler_forms.h"
@@ -58,17 +56,17 @@ class GraphSampler {
   bool draw(std::int64_t first, std::int64_t last, SamplerScratch& scratch, DrawnRows& rows);
 
  private:
-  [[nodiscard]] QuantizedKeys keys() const;
   [[nodiscard]] bool query_valid(std::int64_t row) const;
   [[nodiscard]] bool diagonal_valid(std::int64_t row) const;
   [[nodiscard]] static WeightRow weight_row(int member, const SamplerScratch& scratch);
-  const KeyPrefix& prefix();
 
   bool weigh_rows(std::int64_t first, int count, SamplerScratch& scratch) const;
+  /// Makes room for the edges of `rows` rows if they are like the first `count`.
+  void reserve_edges(const RowPlan* plans, int count, std::int64_t rows, EdgeList& list) const;
   void draw_cells(std::int64_t first, int count, const RowPlan* plans, SamplerScratch& scratch);
   void append_cells(std::int64_t row, int member, SamplerScratch& scratch, DrawnRows& rows) const;
   void append_linear(std::int64_t row, int member, const RowPlan& plan, SamplerScratch& scratch,
-                     DrawnRows& rows);
+                     DrawnRows& rows) const;
 
   const SamplingParams* params_ = nullptr;
   const HeadBlock* block_ = nullptr;
@@ -81,9 +79,7 @@ class GraphSampler {
   AlignedBuffer<std::uint16_t> entries_;  ///< [keys, stride]
   std::vector<std::uint8_t> exponents_;   ///< [keys]
   CellSampler cells_;
-  std::optional<KeySums> sums_;
-  std::mutex prefix_mutex_;
-  std::optional<KeyPrefix> prefix_;
+  KeySums sums_;
 };
 
 /// Gives every edge a gate if they have none yet: 1, but 0 on a forced diagonal edge. `first_row`

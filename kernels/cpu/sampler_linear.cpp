@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 
+#include "base/checked.h"
 #include "kernels/sampler_counters.h"
 #include "kernels/sampler_fixed_point.h"
 #include "kernels/sampler_threshold.h"
@@ -95,12 +96,11 @@ void for_each_arrival(const LinearRow& call, const Process& process, std::uint32
 }
 
 /// The sum of the proposal weights of a cell.
-std::uint64_t cell_weight(const WeightRow& row, const QuantizedKeys& keys, const KeySums& sums,
-                          std::int64_t key, std::uint32_t accumulator) {
-  const int exponent = keys.exponents[static_cast<std::size_t>(key)];
-  const int exact_bits = sums.scale_bits - (exponent - sums.least_exponent);
-  if (exact_bits >= 0) return std::uint64_t{accumulator} << exact_bits;
-  const KeySums::ProposalScale scale = sums.proposal_scale(exponent);
+std::uint64_t cell_weight(const WeightRow& row, const KeySums& sums, std::int64_t key,
+                          std::uint32_t accumulator) {
+  const ProposalScale scale = sums.proposal_scale(key);
+  if (scale.right == 0) return std::uint64_t{accumulator} << scale.left;
+  const QuantizedKeys& keys = sums.keys();
   std::uint64_t weight = 0;
   for (std::int64_t c = 0; c < keys.clusters; ++c) {
     weight += std::uint64_t{row.weights[c]} * scale.weight(keys.row(key)[c]);
@@ -110,77 +110,59 @@ std::uint64_t cell_weight(const WeightRow& row, const QuantizedKeys& keys, const
 
 }  // namespace
 
-KeySums::KeySums(const QuantizedKeys& keys)
-    : clusters(keys.clusters), least_exponent(std::numeric_limits<std::uint8_t>::max()) {
+void KeySums::prepare(const QuantizedKeys& keys) {
+  keys_ = keys;
+  valid_.clear();
+  least_exponent_ = std::numeric_limits<std::uint8_t>::max();
   for (std::int64_t key = 0; key < keys.count(); ++key) {
     if (!keys.is_valid(key)) continue;
-    ++valid_keys;
-    least_exponent =
-        std::min(least_exponent, static_cast<int>(keys.exponents[static_cast<std::size_t>(key)]));
+    valid_.push_back(static_cast<std::int32_t>(key));
+    least_exponent_ =
+        std::min(least_exponent_, static_cast<int>(keys.exponents[static_cast<std::size_t>(key)]));
   }
   // The total of a cluster stays below 2^46, so that of a row stays below 2^63.
   const auto keys_bits = static_cast<int>(
-      std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(valid_keys - 1, 0))));
-  scale_bits = std::min(kLargestScaleBits, 31 - keys_bits);
-  std::vector<std::uint64_t> total(static_cast<std::size_t>(keys.clusters));
-  totals.largest.resize(static_cast<std::size_t>(entry_stride(keys.clusters)));
-  for (std::int64_t key = 0; key < keys.count(); ++key) {
-    if (!keys.is_valid(key)) continue;
-    const ProposalScale scale = proposal_scale(keys.exponents[static_cast<std::size_t>(key)]);
-    const std::uint16_t* entries = keys.row(key);
-    for (std::size_t c = 0; c < total.size(); ++c) {
-      const std::uint32_t weight = scale.weight(entries[c]);
-      total[c] += weight;
-      totals.largest[c] = std::max(totals.largest[c], weight);
-    }
-  }
-  totals.low.resize(totals.largest.size());
-  totals.high.resize(totals.largest.size());
-  for (std::size_t c = 0; c < total.size(); ++c) {
-    totals.low[c] = static_cast<std::uint32_t>(total[c]);
-    totals.high[c] = static_cast<std::uint32_t>(total[c] >> 32);
+      std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(valid_keys() - 1, 0))));
+  scale_bits_ = std::min(kLargestScaleBits, 31 - keys_bits);
+
+  const auto stride = static_cast<std::size_t>(keys.stride);
+  strip_count_ = ceil_divide(keys.count(), kStripKeys);
+  sum_keys(keys, least_exponent_, scale_bits_,
+           strips_.reserve(static_cast<std::size_t>(strip_count_ + 1) * stride),
+           totals_.largest.reserve(stride));
+  std::uint32_t* low = totals_.low.reserve(stride);
+  std::uint32_t* high = totals_.high.reserve(stride);
+  for (std::int64_t c = 0; c < keys.stride; ++c) {
+    const std::uint64_t total = sum_before(strip_count_, c);
+    low[c] = static_cast<std::uint32_t>(total);
+    high[c] = static_cast<std::uint32_t>(total >> 32);
   }
 }
 
-KeySums::ProposalScale KeySums::proposal_scale(int exponent) const {
-  const int shift = scale_bits - (exponent - least_exponent);
-  return {.left = std::max(shift, 0), .right = std::max(-shift, 0)};
-}
-
-KeyPrefix::KeyPrefix(const QuantizedKeys& keys, const KeySums& sums)
-    : prefix(static_cast<std::size_t>(keys.clusters * keys.count())) {
-  valid.reserve(static_cast<std::size_t>(sums.valid_keys));
-  for (std::int64_t key = 0; key < keys.count(); ++key) {
-    if (keys.is_valid(key)) valid.push_back(static_cast<std::int32_t>(key));
+std::int64_t KeySums::find_key(std::int64_t cluster, std::uint64_t offset) const {
+  // The last strip with no more than `offset` before it, without a branch that depends on it.
+  std::int64_t strip = 0;
+  for (std::int64_t left = strip_count_; left > 1;) {
+    const std::int64_t half = left / 2;
+    strip += half * static_cast<std::int64_t>(sum_before(strip + half, cluster) <= offset);
+    left -= half;
   }
-  // Key by key would write far apart: a strip of keys is read once for each cluster, from the
-  // cache.
-  constexpr std::int64_t kStrip = 64;
-  std::vector<std::uint64_t> running(static_cast<std::size_t>(keys.clusters));
-  for (std::int64_t begin = 0; begin < keys.count(); begin += kStrip) {
-    const std::int64_t end = std::min(begin + kStrip, keys.count());
-    for (std::int64_t c = 0; c < keys.clusters; ++c) {
-      std::uint64_t sum = running[static_cast<std::size_t>(c)];
-      std::uint64_t* to = prefix.data() + c * keys.count();
-      for (std::int64_t key = begin; key < end; ++key) {
-        const int exponent = keys.exponents[static_cast<std::size_t>(key)];
-        if (keys.is_valid(key)) sum += sums.proposal_scale(exponent).weight(keys.row(key)[c]);
-        to[key] = sum;
-      }
-      running[static_cast<std::size_t>(c)] = sum;
-    }
+  std::uint64_t sum = sum_before(strip, cluster);
+  for (std::int64_t key = strip * kStripKeys;; ++key) {
+    if (keys_.is_valid(key)) sum += proposal_scale(key).weight(keys_.row(key)[cluster]);
+    if (sum > offset) return key;
   }
 }
 
 RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
                  std::uint32_t exploration) {
   RowPlan plan;
-  if (sums.valid_keys == 0) return plan;
-  const int excess_bits = row.exponent + sums.least_exponent + sums.scale_bits;
+  if (sums.valid_keys() == 0) return plan;
+  const int excess_bits = row.exponent + sums.least_exponent() + sums.scale_bits();
   plan.fraction_bits = 32 + excess_bits;
-  const RowTotals totals = sum_weights(row.weights, sums.totals, sums.clusters);
+  const RowTotals totals = sum_weights(row.weights, sums.totals(), sums.keys().clusters);
   plan.cluster_total = totals.total;
-  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys);
+  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys());
   plan.bound = shift_up(totals.largest, excess_bits) + exploration;
   plan.expected = shift_up(plan.cluster_total, excess_bits) + exploration * valid_keys;
   if (plan.bound >= kLargestBound) return plan;
@@ -197,9 +179,9 @@ RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
 }
 
 void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
-                     const QuantizedKeys& keys, const KeySums& sums, const KeyPrefix& prefix,
-                     std::vector<LinearEdge>& edges) {
+                     const KeySums& sums, std::vector<LinearEdge>& edges) {
   edges.clear();
+  const QuantizedKeys& keys = sums.keys();
   const auto thin = [&](std::int64_t key, std::uint64_t uniform) {
     if (key == call.excluded_key) return;
     const std::uint32_t accumulator = accumulate(row.weights, keys.row(key), keys.clusters);
@@ -210,7 +192,7 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
     // Both rates with kHazardBits fractional bits; the bound in plan_row keeps them below 16
     // and 23.
     const std::uint64_t hazard = negative_log(((std::uint64_t{1} << 32) - threshold) << 32);
-    const std::uint64_t weight = cell_weight(row, keys, sums, key, accumulator);
+    const std::uint64_t weight = cell_weight(row, sums, key, accumulator);
     const std::uint64_t rate = hazard_rate(weight, plan.fraction_bits) +
                                (std::uint64_t{call.exploration} << (kHazardBits - 32));
     if (mul_high(uniform, rate) < mul_high(hazard, std::uint64_t{plan.inverse_factor} << 48)) {
@@ -220,24 +202,23 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
     }
   };
 
-  std::size_t cluster = 0;
+  std::int64_t cluster = 0;
   std::uint64_t cluster_begin = 0;
-  for_each_arrival(
-      call, {kClusterProcess, plan.cluster_total, plan.fraction_bits}, plan.inverse_factor,
-      [&](std::uint64_t position, std::uint64_t uniform) {
-        while (position - cluster_begin >= row.weights[cluster] * sums.total(cluster)) {
-          cluster_begin += row.weights[cluster] * sums.total(cluster);
-          ++cluster;
-        }
-        const std::uint64_t offset = (position - cluster_begin) / row.weights[cluster];
-        const auto first =
-            prefix.prefix.begin() + static_cast<std::ptrdiff_t>(cluster) * keys.count();
-        thin(std::upper_bound(first, first + keys.count(), offset) - first, uniform);
-      });
-  for_each_arrival(call,
-                   {kExplorationProcess, std::uint64_t{call.exploration} * prefix.valid.size(), 32},
+  for_each_arrival(call, {kClusterProcess, plan.cluster_total, plan.fraction_bits},
                    plan.inverse_factor, [&](std::uint64_t position, std::uint64_t uniform) {
-                     thin(prefix.valid[position / call.exploration], uniform);
+                     std::uint64_t here = row.weights[cluster] * sums.total(cluster);
+                     while (position - cluster_begin >= here) {
+                       cluster_begin += here;
+                       ++cluster;
+                       here = row.weights[cluster] * sums.total(cluster);
+                     }
+                     const std::uint64_t offset = (position - cluster_begin) / row.weights[cluster];
+                     thin(sums.find_key(cluster, offset), uniform);
+                   });
+  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys());
+  for_each_arrival(call, {kExplorationProcess, call.exploration * valid_keys, 32},
+                   plan.inverse_factor, [&](std::uint64_t position, std::uint64_t uniform) {
+                     thin(sums.valid_key(position / call.exploration), uniform);
                    });
 
   const auto before = [](const LinearEdge& a, const LinearEdge& b) { return a.column < b.column; };

@@ -13,39 +13,50 @@
 // proposal, O(clusters * keys) a graph; nothing grows as queries * keys.
 namespace sbm::kernels::cpu {
 
-/// Sums over the valid keys, from which a row's branch follows. A key's proposal weight in a
-/// cluster is K_jc 2^(scale_bits - (e_j - least_exponent)), rounded up.
-struct KeySums {
-  /// How the entries of one key become proposal weights; one of the shifts is 0.
-  struct ProposalScale {
-    int left = 0;
-    int right = 0;
+/// Sums over the valid keys of a graph, from which a row's branch follows, and where a position of
+/// the process lies.
+class KeySums {
+ public:
+  /// `keys` has entries of stride entry_stride(clusters), aligned to vectors, and is kept. Throws
+  /// std::bad_alloc.
+  void prepare(const QuantizedKeys& keys);
 
-    [[nodiscard]] std::uint32_t weight(std::uint32_t entry) const {
-      return ((entry << left) + ((1U << right) - 1)) >> right;
-    }
-  };
+  [[nodiscard]] const QuantizedKeys& keys() const { return keys_; }
+  [[nodiscard]] std::int64_t valid_keys() const { return std::ssize(valid_); }
+  /// The valid key of this number, counted from 0.
+  [[nodiscard]] std::int32_t valid_key(std::uint64_t number) const { return valid_[number]; }
+  /// Over the valid keys.
+  [[nodiscard]] int least_exponent() const { return least_exponent_; }
+  [[nodiscard]] int scale_bits() const { return scale_bits_; }
+  /// A key's proposal weight in a cluster is K_jc 2^(scale_bits - (e_j - least_exponent)), rounded
+  /// up.
+  [[nodiscard]] ProposalScale proposal_scale(std::int64_t key) const {
+    const int exponent = keys_.exponents[static_cast<std::size_t>(key)];
+    return ProposalScale(scale_bits_ - (exponent - least_exponent_));
+  }
+  [[nodiscard]] const KeyTotals& totals() const { return totals_; }
+  /// The sum of a cluster's proposal weights.
+  [[nodiscard]] std::uint64_t total(std::int64_t cluster) const {
+    return std::uint64_t{totals_.high.data()[cluster]} << 32 | totals_.low.data()[cluster];
+  }
+  /// The first key up to which a cluster's proposal weights exceed `offset`, which is below
+  /// total().
+  [[nodiscard]] std::int64_t find_key(std::int64_t cluster, std::uint64_t offset) const;
 
-  std::int64_t clusters = 0;
-  std::int64_t valid_keys = 0;
-  int least_exponent = 0;  ///< over the valid keys
-  int scale_bits = 0;
-  KeyTotals totals;  ///< of the proposal weights
-
-  [[nodiscard]] std::uint64_t total(std::size_t cluster) const {
-    return std::uint64_t{totals.high[cluster]} << 32 | totals.low[cluster];
+ private:
+  /// Of a cluster's proposal weights before this strip of kStripKeys keys.
+  [[nodiscard]] std::uint64_t sum_before(std::int64_t strip, std::int64_t cluster) const {
+    const std::int64_t half = keys_.stride / 2;
+    return strips_.data()[strip * keys_.stride + cluster % 2 * half + cluster / 2];
   }
 
-  explicit KeySums(const QuantizedKeys& keys);
-  [[nodiscard]] ProposalScale proposal_scale(int exponent) const;
-};
-
-/// Where a position of the process lies; built when the first row of a graph needs it.
-struct KeyPrefix {
-  std::vector<std::uint64_t> prefix;  ///< [clusters, keys], running sums of the proposal weights
-  std::vector<std::int32_t> valid;    ///< the valid keys, ascending
-
-  KeyPrefix(const QuantizedKeys& keys, const KeySums& sums);
+  QuantizedKeys keys_;
+  int least_exponent_ = 0;
+  int scale_bits_ = 0;
+  std::int64_t strip_count_ = 0;
+  AlignedBuffer<std::uint64_t> strips_;
+  KeyTotals totals_;
+  std::vector<std::int32_t> valid_;  ///< the valid keys, ascending
 };
 
 /// Which branch a row takes, and the constants of the linear one.
@@ -77,7 +88,6 @@ struct LinearRow {
 
 /// Replaces `edges` by the drawn edges of a row whose plan is linear, columns ascending.
 void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
-                     const QuantizedKeys& keys, const KeySums& sums, const KeyPrefix& prefix,
-                     std::vector<LinearEdge>& edges);
+                     const KeySums& sums, std::vector<LinearEdge>& edges);
 
 }  // namespace sbm::kernels::cpu

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/cpu/sampler_random-inl.h"
+#include "kernels/cpu/sampler_dot-inl.h"
 #include "kernels/sampler_quantize.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,8 +71,6 @@ inline std::int32_t requantize_row(const std::uint32_t* product, const std::int3
 using Floats = hn::RebindToFloat<Words>;
 using Float = hn::Vec<Floats>;
 constexpr Floats kFloats;
-/// As many 16-bit numbers as a vector has lanes.
-using HalfShorts = hn::Rebind<std::uint16_t, Words>;
 
 /// The last, incomplete vector of a row, filled up with zeros: nothing beyond the row is read.
 HWY_INLINE Float load_tail(const float* row, std::int64_t count) {
@@ -261,41 +259,6 @@ void MultiplyRows(const std::uint16_t* const* rows, int count, const DotTiles& c
   for (std::int64_t block = 0; block < columns.blocks(); ++block) {
     dot_block(columns, block, rows, count, KeepSums{products + block * kBlockKeys, kProductStride});
   }
-}
-
-/// Sum over the entries of weights * factors, split into the products with the factors' lower and
-/// upper 32 bits; the arrays are filled up with zeros to entry_stride(clusters).
-RowTotals SumWeights(const std::uint16_t* weights, const KeyTotals& totals, std::int64_t clusters) {
-  const std::uint32_t* low = totals.low.data();
-  const std::uint32_t* high = totals.high.data();
-  const std::uint32_t* largest = totals.largest.data();
-#if HWY_TARGET == HWY_SCALAR
-  RowTotals sums;
-  for (std::int64_t c = 0; c < clusters; ++c) {
-    sums.total += weights[c] * (std::uint64_t{high[c]} << 32 | low[c]);
-    sums.largest += std::uint64_t{weights[c]} * largest[c];
-  }
-  return sums;
-#else
-  const auto products = [](Word a, Word b) HWY_ATTR {
-    const Word odd = hn::BitCast(kWords, hn::ShiftRight<32>(hn::BitCast(kDoubles, b)));
-    return hn::Add(
-        hn::MulEven(a, b),
-        hn::MulEven(hn::BitCast(kWords, hn::ShiftRight<32>(hn::BitCast(kDoubles, a))), odd));
-  };
-  Double low_sum = hn::Zero(kDoubles);
-  Double high_sum = hn::Zero(kDoubles);
-  Double largest_sum = hn::Zero(kDoubles);
-  for (std::int64_t c = 0; c < clusters; c += kLanes) {
-    const Word weight = hn::PromoteTo(kWords, hn::Load(HalfShorts(), weights + c));
-    low_sum = hn::Add(low_sum, products(weight, hn::LoadU(kWords, low + c)));
-    high_sum = hn::Add(high_sum, products(weight, hn::LoadU(kWords, high + c)));
-    largest_sum = hn::Add(largest_sum, products(weight, hn::LoadU(kWords, largest + c)));
-  }
-  return {hn::GetLane(hn::SumOfLanes(kDoubles, low_sum)) +
-              (hn::GetLane(hn::SumOfLanes(kDoubles, high_sum)) << 32),
-          hn::GetLane(hn::SumOfLanes(kDoubles, largest_sum))};
-#endif
 }
 
 }  // namespace

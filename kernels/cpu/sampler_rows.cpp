@@ -13,6 +13,7 @@
 #include "kernels/cpu/sampler_costs-inl.h"
 #include "kernels/cpu/sampler_pack-inl.h"
 #include "kernels/cpu/sampler_screen-inl.h"
+#include "kernels/cpu/sampler_sums-inl.h"
 
 #if HWY_ONCE
 namespace sbm::kernels::cpu {
@@ -23,6 +24,7 @@ HWY_EXPORT(PackTiles);
 HWY_EXPORT(QuantizeRows);
 HWY_EXPORT(MultiplyRows);
 HWY_EXPORT(RequantizeRows);
+HWY_EXPORT(SumKeys);
 HWY_EXPORT(SumWeights);
 HWY_EXPORT(SampleEveryCell);
 HWY_EXPORT(PackCoarse);
@@ -62,6 +64,11 @@ void requantize_rows(const std::uint32_t* products, int count, const std::int32_
                      std::uint16_t* weights, std::int32_t* row_exponents) {
   HWY_DYNAMIC_DISPATCH(RequantizeRows)
   (products, count, block_exponents, clusters, query_exponents, weights, row_exponents);
+}
+
+void sum_keys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std::uint64_t* strips,
+              std::uint32_t* largest) {
+  HWY_DYNAMIC_DISPATCH(SumKeys)(keys, least_exponent, scale_bits, strips, largest);
 }
 
 RowTotals sum_weights(const std::uint16_t* weights, const KeyTotals& totals,

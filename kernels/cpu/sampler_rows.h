@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "base/philox.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/sampler_operands.h"
 #include "kernels/sampling.h"
 
 // The SIMD half of the CPU sampler: everything that touches every cell. Plain arrays in and out, so
@@ -12,7 +12,7 @@
 namespace sbm::kernels::cpu {
 
 inline constexpr std::int64_t kBlockKeys = 64;       ///< a word of edge bits
-inline constexpr int kGroupRows = 16;                ///< rows that share one pass over the keys
+inline constexpr int kGroupRows = 32;                ///< rows that share one pass over the keys
 inline constexpr std::int64_t kProductStride = 256;  ///< between rows of Qhat S: the most clusters
 
 /// Rows of 16-bit entries are filled up with zeros to whole vectors of the widest instruction set.
@@ -103,12 +103,33 @@ void requantize_rows(const std::uint32_t* products, int count, const std::int32_
                      std::int64_t clusters, const std::uint8_t* query_exponents,
                      std::uint16_t* weights, std::int32_t* row_exponents);
 
-/// What the keys of a graph add up to in each cluster, the sums as their lower and upper 32 bits;
-/// each array is filled up with zeros to entry_stride(clusters).
+/// How the entries of a key become proposal weights: times 2^power, rounded up.
+struct ProposalScale {
+  int left;
+  int right;
+
+  explicit ProposalScale(int power) : left(power > 0 ? power : 0), right(power < 0 ? -power : 0) {}
+  [[nodiscard]] std::uint32_t weight(std::uint32_t entry) const {
+    return ((entry << left) + ((1U << right) - 1)) >> right;
+  }
+};
+
+/// Keys between two running sums of sum_keys().
+inline constexpr std::int64_t kStripKeys = 8;
+
+/// For each cluster, running sums of the valid keys' proposal weights,
+///   strips [strips of kStripKeys + 1][even clusters, then odd ones],
+/// the first 0, the last the total; and the largest weight [keys.stride]. The scale of a key is
+/// scale_bits - (its exponent - least_exponent).
+void sum_keys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std::uint64_t* strips,
+              std::uint32_t* largest);
+
+/// Totals and largest weights of all keys in each cluster, [keys.stride], the totals as their lower
+/// and upper 32 bits.
 struct KeyTotals {
-  std::vector<std::uint32_t> low;
-  std::vector<std::uint32_t> high;
-  std::vector<std::uint32_t> largest;
+  AlignedBuffer<std::uint32_t> low;
+  AlignedBuffer<std::uint32_t> high;
+  AlignedBuffer<std::uint32_t> largest;
 };
 
 /// Sums over the clusters of W_ic times the totals, and times the largest; below 2^64.

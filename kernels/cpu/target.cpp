@@ -40,6 +40,8 @@ void apply_target_override() {
 const char* target_name() {
   apply_target_override();
   const std::int64_t targets = hwy::SupportedTargets();
+  // Asking makes Highway choose the widest one, whatever is disabled.
+  hwy::GetChosenTarget().Update(targets);
   return hwy::TargetName(targets & -targets);  // the lowest bit is the widest instruction set
 }
 

@@ -84,18 +84,18 @@ TEST(SamplerEquality, RandomProblemsOnEveryTarget) {
 }
 
 TEST(SamplerEquality, ThreadsAndReuseOfMemoryChangeNothing) {
-  Problem problem = mixed_problem(5, 2, 1, 600, 210, 9, 0.7F);
+  Problem problem = mixed_problem(5, 1, 3, 600, 210, 9, 0.7F);
   problem.params.exploration = 0.01;
   const SamplingParams& params = problem.point();
   SerialExecutor serial;
-  std::vector<EdgeList> expected(2);
+  std::vector<EdgeList> expected(3);
   ASSERT_TRUE(cpu::sample_edges(params, serial, expected).ok());
-  std::vector<EdgeList> found(2);
-  // More threads than graphs: rows in pieces; fewer: whole graphs.
-  for (const int concurrency : {8, 1, 8}) {
+  std::vector<EdgeList> found(3);
+  // More threads than graphs: all rows in pieces; one or three: whole graphs; two: both.
+  for (const int concurrency : {8, 1, 2, 3, 8}) {
     TwoThreads executor(concurrency);
     ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
-    for (std::size_t i = 0; i < 2; ++i) expect_equal(expected[i], found[i]);
+    for (std::size_t i = 0; i < 3; ++i) expect_equal(expected[i], found[i]);
   }
 }
 
