@@ -68,7 +68,7 @@ ClaimedSpace::ClaimedSpace(int side, int padding)
   for (int y = 0; y < side; ++y) {
     for (int x = 0; x < side; ++x) {
       if (std::min({y, x, side - 1 - y, side - 1 - x}) < padding) {
-        claims_[static_cast<std::size_t>(y * side + x)] = 255;
+        claims_[pixel_index(y, x, side)] = 255;
       }
     }
   }
@@ -147,8 +147,9 @@ std::optional<PixelOffset> ClaimedSpace::draw_free(const std::vector<PixelOffset
     row = image_row(side_);
     for (std::uint64_t& bits : row) bits = ~bits;
     for (const PixelOffset& offset : offsets) {
-      if (y + offset.y < 0 || y + offset.y >= side_) continue;
-      join_shifted(row, taken[static_cast<std::size_t>(y + offset.y)], offset.x);
+      const int from = y + offset.y;
+      if (from < 0 || from >= side_) continue;
+      join_shifted(row, taken[static_cast<std::size_t>(from)], offset.x);
       if (is_full(row)) break;
     }
     for (const std::uint64_t bits : row) count += static_cast<std::uint32_t>(std::popcount(~bits));

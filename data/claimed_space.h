@@ -49,7 +49,7 @@ class ClaimedSpace {
   [[nodiscard]] std::array<BitRow, kMaxSide> taken_rows(int border) const;
 
   [[nodiscard]] const std::uint8_t& claim_at(int y, int x) const {
-    return claims_[static_cast<std::size_t>(y * side_ + x)];
+    return claims_[pixel_index(y, x, side_)];
   }
 
   int side_;

@@ -32,8 +32,8 @@ LanczosShrinker::LanczosShrinker(int from, int to) : from_(from), to_(to) {
   for (int pixel = 0; pixel < to; ++pixel) {
     const double center = (pixel + 0.5) * scale;
     Taps taps;
-    taps.first = std::max(0, static_cast<int>(center - support + 0.5));
-    const int end = std::min(from, static_cast<int>(center + support + 0.5));
+    taps.first = std::max(0, static_cast<int>(std::floor(center - support + 0.5)));
+    const int end = std::min(from, static_cast<int>(std::floor(center + support + 0.5)));
     std::vector<double> weights;
     double sum = 0;
     for (int x = taps.first; x < end; ++x) {

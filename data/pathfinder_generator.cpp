@@ -95,8 +95,8 @@ std::vector<PixelOffset> footprint(const Paddle& paddle, int reach) {
   const int width = 2 * paddle.radius + 1;
   for (int y = -reach; y <= reach; ++y) {
     for (int x = -reach; x <= reach; ++x) {
-      const int at = (y - 1 + paddle.radius) * width + x - 1 + paddle.radius;
-      if (paddle.mask[static_cast<std::size_t>(at)] == 255) offsets.push_back({.y = y, .x = x});
+      const std::size_t at = pixel_index(y - 1 + paddle.radius, x - 1 + paddle.radius, width);
+      if (paddle.mask[at] == 255) offsets.push_back({.y = y, .x = x});
     }
   }
   return offsets;
@@ -215,7 +215,7 @@ class Drawing {
         const int column = center.x * kAntialias + x;
         if (y * y + x * x > radius * radius) continue;
         if (row < 0 || column < 0 || row >= large_side || column >= large_side) continue;
-        large[static_cast<std::size_t>(row * large_side + column)] = 255;
+        large[pixel_index(row, column, large_side)] = 255;
       }
     }
     // The filter reaches three pixels of the result.
@@ -239,7 +239,7 @@ class Drawing {
     bytes.reserve(layers_.size());
     for (const float value : layers_) {
       bytes.push_back(static_cast<std::uint8_t>(
-          std::clamp((double{value} - *least) * scale, 0.0, 255.0) + 0.5));
+          std::floor(std::clamp((double{value} - *least) * scale, 0.0, 255.0) + 0.5)));
     }
     return bytes;
   }
@@ -351,7 +351,7 @@ class Drawing {
   }
 
   void raise(int y, int x, double value) {
-    float& layer = layers_[static_cast<std::size_t>(y * geometry_.side + x)];
+    float& layer = layers_[pixel_index(y, x, geometry_.side)];
     layer = std::max(layer, static_cast<float>(value));
   }
 

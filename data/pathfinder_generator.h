@@ -27,12 +27,13 @@ struct PathfinderImage {
 ///   2. Distractors, shorter contours, are added where space is left; some may fail.
 ///   3. Discs mark the beginning of one contour and the end of the same or of the other one.
 ///   4. Layers are joined by their maximum, and the result scaled so that black is 0 and the
-///      brightest value 255. With the contrasts of 32 pixels contours come out at 191, discs at
-///      128 and distractors at 255; with the others discs are brightest.
+///      brightest value 255. At 32 pixels distractors are brightest, contours have three quarters
+///      and discs half of that; at the other resolutions nothing is brighter than the discs.
 ///
 /// Later versions of the published program lost the scaling of step 4 and of every layer; this is
-/// the algorithm as it was when the benchmark was made. It is reproduced with its oddities: the
-/// last paddle of the first contour claims no space, and positions are rounded upwards.
+/// the algorithm as it was when the benchmark was made. It is reproduced with its oddities: most
+/// orientations never begin a contour (reaches_from_everywhere() in the source says why), the last
+/// paddle of the first contour claims no space, and positions are rounded upwards.
 class PathfinderGenerator {
  public:
   /// `side` is 32, 64, 128 or 256. Throws ConfigError.

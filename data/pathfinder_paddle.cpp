@@ -28,7 +28,7 @@ class Canvas {
 
   void set(int y, int x) {
     if (y < 0 || x < 0 || y >= side_ || x >= side_) return;
-    pixels_[static_cast<std::size_t>(y * side_ + x)] = 255;
+    pixels_[pixel_index(y, x, side_)] = 255;
   }
 
   // Bresenham's line; where it is undecided it takes the step, as Pillow does.
@@ -89,7 +89,7 @@ class Canvas {
     Canvas result(side_);
     for (int y = 0; y < side_; ++y) {
       for (int x = 0; x < side_; ++x) {
-        if (pixels_[static_cast<std::size_t>(y * side_ + x)] == 0) continue;
+        if (pixels_[pixel_index(y, x, side_)] == 0) continue;
         for (const PixelOffset& offset : disc) result.set(y + offset.y, x + offset.x);
       }
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +11,11 @@ struct PixelOffset {
   int y = 0;
   int x = 0;
 };
+
+/// The place of a pixel in an image of `side` pixels a row.
+[[nodiscard]] constexpr std::size_t pixel_index(int y, int x, int side) {
+  return static_cast<std::size_t>(y) * static_cast<std::size_t>(side) + static_cast<std::size_t>(x);
+}
 
 /// `from` plus `distance` along `orientation` (radians, y downwards), rounded up in both
 /// coordinates: the rounding of the published generator.
