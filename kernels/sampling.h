@@ -39,7 +39,8 @@ struct SamplingParams {
   const std::uint8_t* query_valid = nullptr;  ///< [batch, queries], 0 = padding; null: all valid
   const std::uint8_t* key_valid = nullptr;    ///< [batch, keys], 0 = padding; null: all valid
   const PhiloxKey* mask_keys = nullptr;       ///< [batch, heads]: stream_key(kMask) of each graph
-  const PhiloxKey* probe_keys = nullptr;  ///< [batch, heads]: stream_key(kProbe); null: no probes
+  /// [batch, heads]: stream_key(kProbe), for EdgeList::probabilities and probes; null: neither
+  const PhiloxKey* probe_keys = nullptr;
 
   MaskLaw law = MaskLaw::kBernoulli;
   SelfLoops self_loops = SelfLoops::kAdd;

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,43 +20,113 @@ struct AttentionOptions {
   std::vector<double> densities = {0.25, 0.1, 0.05, 0.01, 0.001};
   int threads = 1;
   int repeats = 9;
+  bool published = false;
+  bool sweep = false;
+  double edges_per_row = 16.0;
   bool json = false;
 };
 
+// Each twice the one before.
+const std::vector<std::int64_t> kSweepLengths = {2048, 4096, 8192, 16384, 32768, 65536};
+
+std::string as_mebibytes(const std::optional<std::int64_t>& bytes) {
+  return bytes ? fmt::format("{:.1f} MiB", static_cast<double>(*bytes) / (1024.0 * 1024.0))
+               : "unknown";
+}
+
+nlohmann::json as_json(const std::optional<std::int64_t>& bytes) {
+  return bytes ? nlohmann::json(*bytes) : nlohmann::json(nullptr);
+}
+
 std::string as_row(const trainer::AttentionTimes& times) {
-  const std::string peak =
-      times.peak_bytes
-          ? fmt::format("{:.1f} MiB", static_cast<double>(*times.peak_bytes) / (1024.0 * 1024.0))
-          : "unknown";
-  return fmt::format("{:>9.2f} %{:>12.1f} ms{:>12.1f} ms{:>10.3f}{:>15}\n", 100.0 * times.density,
-                     1000.0 * times.sbm_seconds, 1000.0 * times.full_seconds, times.ratio, peak);
+  std::string row =
+      fmt::format("{:>9.2f} %{:>12.1f} ms{:>12.1f} ms{:>10.3f}{:>15}", 100.0 * times.density,
+                  1000.0 * times.sbm_seconds, 1000.0 * times.full_seconds, times.ratio,
+                  as_mebibytes(times.peak_bytes));
+  if (times.published) {
+    row += fmt::format("{:>12.1f} ms{:>8.1f} x{:>15}", 1000.0 * times.published->seconds,
+                       times.published->ratio, as_mebibytes(times.published->peak_bytes));
+  }
+  return row + "\n";
 }
 
 nlohmann::json as_json(const trainer::AttentionTimes& times, double mean_probability) {
+  nlohmann::json published = nullptr;
+  if (times.published) {
+    published = {{"seconds", times.published->seconds},
+                 {"ratio", times.published->ratio},
+                 {"peak_bytes", as_json(times.published->peak_bytes)}};
+  }
   return {{"mean_probability", mean_probability},
           {"density", times.density},
           {"sbm_seconds", times.sbm_seconds},
           {"full_seconds", times.full_seconds},
           {"ratio", times.ratio},
           {"input_bytes", times.input_bytes},
-          {"peak_bytes",
-           times.peak_bytes ? nlohmann::json(*times.peak_bytes) : nlohmann::json(nullptr)}};
+          {"peak_bytes", as_json(times.peak_bytes)},
+          {"published", published}};
+}
+
+nlohmann::json as_json(const AttentionOptions& options) {
+  const trainer::AttentionSizes& sizes = options.sizes;
+  return {{"batch", sizes.batch},       {"heads", sizes.heads},       {"head_dim", sizes.head_dim},
+          {"clusters", sizes.clusters}, {"threads", options.threads}, {"repeats", options.repeats}};
+}
+
+int run_sweep(const AttentionOptions& options) {
+  const trainer::AttentionSizes& sizes = options.sizes;
+  const std::vector<trainer::LengthTime> times =
+      trainer::time_growth(sizes, kSweepLengths, options.edges_per_row, options.repeats);
+  nlohmann::json results = nlohmann::json::array();
+  if (!options.json) {
+    std::cout << fmt::format(
+        "{} edges a row, batch {}, {} heads of {}, {} clusters, {} thread{}; medians of {}\n"
+        "{:>9}{:>11}{:>15}{:>10}{:>15}\n",
+        options.edges_per_row, sizes.batch, sizes.heads, sizes.head_dim, sizes.clusters,
+        options.threads, options.threads == 1 ? "" : "s", options.repeats, "tokens", "density",
+        "SBM step", "growth", "SBM peak");
+  }
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    const trainer::LengthTime& time = times[i];
+    const double growth = i == 0 ? 0.0 : time.seconds / times[i - 1].seconds;
+    results.push_back({{"tokens", time.tokens},
+                       {"density", time.density},
+                       {"sbm_seconds", time.seconds},
+                       {"growth", i == 0 ? nlohmann::json(nullptr) : nlohmann::json(growth)},
+                       {"peak_bytes", as_json(time.peak_bytes)}});
+    if (options.json) continue;
+    std::cout << fmt::format("{:>9}{:>9.3f} %{:>12.1f} ms{:>10}{:>15}\n", time.tokens,
+                             100.0 * time.density, 1000.0 * time.seconds,
+                             i == 0 ? "" : fmt::format("{:.2f} x", growth),
+                             as_mebibytes(time.peak_bytes));
+  }
+  if (options.json) {
+    nlohmann::json answer = as_json(options);
+    answer["edges_per_row"] = options.edges_per_row;
+    answer["results"] = results;
+    std::cout << answer.dump() << "\n";
+  }
+  return kDone;
 }
 
 int run_attention(const AttentionOptions& options) {
   at::set_num_threads(options.threads);
+  if (options.sweep) return run_sweep(options);
   const trainer::AttentionSizes& sizes = options.sizes;
   if (!options.json) {
     std::cout << fmt::format(
         "{} tokens, batch {}, {} heads of {}, {} clusters, {} thread{}; medians of {}\n"
-        "{:>11}{:>15}{:>15}{:>10}{:>15}\n",
+        "{:>11}{:>15}{:>15}{:>10}{:>15}{}\n",
         sizes.tokens, sizes.batch, sizes.heads, sizes.head_dim, sizes.clusters, options.threads,
         options.threads == 1 ? "" : "s", options.repeats, "density", "SBM step", "full step",
-        "ratio", "SBM peak");
+        "ratio", "SBM peak",
+        options.published ? fmt::format("{:>15}{:>10}{:>15}", "published", "to SBM", "its peak")
+                          : "");
   }
   nlohmann::json results = nlohmann::json::array();
   for (const double density : options.densities) {
-    const trainer::AttentionTimes times = trainer::time_attention(sizes, density, options.repeats);
+    const trainer::AttentionTimes times =
+        trainer::time_attention(sizes, density, options.repeats, options.published);
     if (options.json) {
       results.push_back(as_json(times, density));
     } else {
@@ -63,10 +134,9 @@ int run_attention(const AttentionOptions& options) {
     }
   }
   if (options.json) {
-    const nlohmann::json answer = {{"tokens", sizes.tokens},     {"batch", sizes.batch},
-                                   {"heads", sizes.heads},       {"head_dim", sizes.head_dim},
-                                   {"clusters", sizes.clusters}, {"threads", options.threads},
-                                   {"repeats", options.repeats}, {"results", results}};
+    nlohmann::json answer = as_json(options);
+    answer["tokens"] = sizes.tokens;
+    answer["results"] = results;
     std::cout << answer.dump() << "\n";
   }
   return kDone;
@@ -98,6 +168,14 @@ void add_bench_command(CLI::App& program, Action& action) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   positive(attention->add_option("--repeats", options->repeats, "Medians are of so many"));
+  attention->add_flag("--published", options->published,
+                      "The published dense method too, in plain LibTorch operations");
+  CLI::Option* sweep = attention->add_flag("--sweep", options->sweep,
+                                           "Growth of a step from 2,048 to 65,536 tokens instead");
+  attention->add_option("--edges-per-row", options->edges_per_row, "Of --sweep, in the mean")
+      ->check(CLI::Range(0.0, 2048.0))
+      ->needs(sweep)
+      ->capture_default_str();
   attention->add_flag("--json", options->json, "One JSON object on stdout");
   attention->callback(
       [options, &action] { action = [options](Session&) { return run_attention(*options); }; });

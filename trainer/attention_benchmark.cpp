@@ -14,6 +14,7 @@
 #include "base/peak_memory.h"
 #include "base/random_stream.h"
 #include "kernels/torch/attention.h"
+#include "trainer/published_attention.h"
 
 namespace sbm::trainer {
 namespace {
@@ -56,10 +57,17 @@ class Inputs {
   double sbm_step() const {
     const auto result = kernels::torch::sbm_attention(query_, key_, value_, query_membership_,
                                                       key_membership_, block_matrix_, {}, {},
-                                                      mask_keys_, {}, {}, {.exploration = 0.0});
+                                                      mask_keys_, {}, {}, {}, {.exploration = 0.0});
     result.output.sum().backward();
     const at::Tensor counts = result.edge_counts.flatten(0, 1).sum(0);
     return (counts[0] + counts[1]).item<double>() / counts[2].item<double>();
+  }
+
+  void published_step() const {
+    published_attention(query_, key_, value_, query_membership_, key_membership_, block_matrix_,
+                        0.0)
+        .sum()
+        .backward();
   }
 
   void full_step() const {
@@ -100,12 +108,12 @@ double median(std::vector<double> values) {
 
 // Thread pools and code must have been paid for before. What the allocator keeps of freed memory
 // would be used again unseen, so it goes back to the system first.
-std::optional<std::int64_t> peak_of_a_step(const Inputs& inputs) {
+std::optional<std::int64_t> peak_of(const Inputs& inputs, const std::function<void()>& step) {
   inputs.forget_gradients();
   ::malloc_trim(0);
   if (!reset_peak()) return std::nullopt;
   const std::optional<std::int64_t> before = status_bytes("VmRSS");
-  inputs.sbm_step();
+  step();
   const std::optional<std::int64_t> peak = status_bytes("VmHWM");
   if (!before || !peak) return std::nullopt;
   return *peak - *before;
@@ -113,23 +121,57 @@ std::optional<std::int64_t> peak_of_a_step(const Inputs& inputs) {
 
 }  // namespace
 
-AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats) {
+AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
+                              bool published) {
   if (repeats < 1) throw InternalError("attention benchmark: expected repeats > 0");
   const Inputs inputs(sizes, density);
   AttentionTimes times;
   times.input_bytes = inputs.bytes();
   times.density = inputs.sbm_step();
   inputs.full_step();
-  times.peak_bytes = peak_of_a_step(inputs);
-  std::vector<double> sbm_seconds, full_seconds, ratios;
+  times.peak_bytes = peak_of(inputs, [&] { inputs.sbm_step(); });
+  std::vector<double> sbm_seconds, full_seconds, ratios, published_seconds, published_ratios;
+  if (published) {
+    inputs.published_step();
+    times.published.emplace().peak_bytes = peak_of(inputs, [&] { inputs.published_step(); });
+  }
   for (int i = 0; i < repeats; ++i) {
     sbm_seconds.push_back(seconds([&] { inputs.sbm_step(); }));
     full_seconds.push_back(seconds([&] { inputs.full_step(); }));
     ratios.push_back(sbm_seconds.back() / full_seconds.back());
+    if (!published) continue;
+    published_seconds.push_back(seconds([&] { inputs.published_step(); }));
+    published_ratios.push_back(published_seconds.back() / sbm_seconds.back());
   }
   times.sbm_seconds = median(sbm_seconds);
   times.full_seconds = median(full_seconds);
   times.ratio = median(ratios);
+  if (published) {
+    times.published->seconds = median(published_seconds);
+    times.published->ratio = median(published_ratios);
+  }
+  return times;
+}
+
+std::vector<LengthTime> time_growth(const AttentionSizes& sizes,
+                                    const std::vector<std::int64_t>& lengths, double edges_per_row,
+                                    int repeats) {
+  if (repeats < 1) throw InternalError("attention benchmark: expected repeats > 0");
+  std::vector<LengthTime> times;
+  for (const std::int64_t tokens : lengths) {
+    AttentionSizes longer = sizes;
+    longer.tokens = tokens;
+    const Inputs inputs(longer, std::min(1.0, edges_per_row / static_cast<double>(tokens)));
+    LengthTime& time = times.emplace_back();
+    time.tokens = tokens;
+    time.density = inputs.sbm_step();
+    time.peak_bytes = peak_of(inputs, [&] { inputs.sbm_step(); });
+    std::vector<double> step_seconds;
+    for (int i = 0; i < repeats; ++i) {
+      step_seconds.push_back(seconds([&] { inputs.sbm_step(); }));
+    }
+    time.seconds = median(step_seconds);
+  }
   return times;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace sbm::trainer {
 
@@ -14,6 +15,13 @@ struct AttentionSizes {
   std::int64_t clusters = 128;
 };
 
+/// The published dense method (published_attention()) on the same inputs.
+struct PublishedTimes {
+  double seconds = 0.0;                    ///< median of a step
+  double ratio = 0.0;                      ///< median of published over SBM, each of one repeat
+  std::optional<std::int64_t> peak_bytes;  ///< as AttentionTimes::peak_bytes
+};
+
 struct AttentionTimes {
   double density = 0.0;          ///< edges over cells, forced diagonal included
   double sbm_seconds = 0.0;      ///< median of a step along sampled edges
@@ -24,13 +32,30 @@ struct AttentionTimes {
   /// has run such steps before, so freed blocks that the allocator keeps count too; empty where
   /// /proc does not tell.
   std::optional<std::int64_t> peak_bytes;
+  std::optional<PublishedTimes> published;  ///< when it was asked for
 };
 
 /// Times whole steps (sampling, forward, backward, products with the memberships) beside LibTorch's
 /// full attention, forward and backward, on the same random queries, keys and values: in turn in
 /// one process, so that the ratio holds when the machine's speed drifts. The masks' probabilities
 /// are `density` in the mean, in [0, 1]. Uses at::get_num_threads() threads; seeds LibTorch's
-/// generator. Throws InternalError unless repeats > 0.
-AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats);
+/// generator. With `published`, the published dense method takes its turn too. Throws InternalError
+/// unless repeats > 0.
+AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
+                              bool published = false);
+
+/// A step at one length.
+struct LengthTime {
+  std::int64_t tokens = 0;
+  double density = 0.0;
+  double seconds = 0.0;  ///< median
+  std::optional<std::int64_t> peak_bytes;
+};
+
+/// How a step grows with the length at a constant number of edges a row: `lengths` in place of
+/// sizes.tokens, P = edges_per_row / tokens in the mean. Throws InternalError unless repeats > 0.
+std::vector<LengthTime> time_growth(const AttentionSizes& sizes,
+                                    const std::vector<std::int64_t>& lengths, double edges_per_row,
+                                    int repeats);
 
 }  // namespace sbm::trainer

@@ -38,6 +38,18 @@ kernels::Estimator estimator_of(Attention::Estimator estimator) {
   throw InternalError("model.attention.estimator: a value that config.proto does not have");
 }
 
+kernels::AttentionPath path_of(Attention::Path path) {
+  switch (path) {
+    case Attention::AUTO:
+      return kernels::AttentionPath::kAuto;
+    case Attention::DENSE:
+      return kernels::AttentionPath::kDense;
+    case Attention::SPARSE:
+      return kernels::AttentionPath::kSparse;
+  }
+  throw InternalError("model.attention.path: a value that config.proto does not have");
+}
+
 }  // namespace
 
 kernels::torch::SbmAttentionOptions attention_options(const Attention& attention,
@@ -47,11 +59,13 @@ kernels::torch::SbmAttentionOptions attention_options(const Attention& attention
       control == MaskControl::kFull ? kernels::MaskLaw::kBernoulli : law_of(attention.law());
   options.self_loops = self_loops_of(attention.self_loops());
   options.exploration = attention.exploration();
-  options.estimator = estimator_of(attention.estimator());
+  // An evaluation has no gradient that probes would serve.
+  options.estimator = training ? estimator_of(attention.estimator()) : kernels::Estimator::kPaper;
   options.clip = attention.clip();
   options.probe_rate =
       options.estimator == kernels::Estimator::kTrapezoid ? attention.probe_rate() : 0.0;
   options.dropout = training ? attention.dropout() : 0.0;
+  options.path = path_of(attention.path());
   return options;
 }
 
@@ -118,10 +132,14 @@ AttentionLayerOutput AttentionLayer::sbm_attention(const at::Tensor& query, cons
   if (options.dropout > 0.0) {
     dropout_keys = graph_keys(input, StreamPurpose::kAttentionDropout, layer_, heads_);
   }
+  std::optional<at::Tensor> probe_keys;
+  if (options.estimator == kernels::Estimator::kTrapezoid) {
+    probe_keys = graph_keys(input, StreamPurpose::kProbe, layer_, heads_);
+  }
   const auto attention = kernels::torch::sbm_attention(
       query, key, value, result.memberships.query, result.memberships.key, result.memberships.block,
-      input.valid, input.valid, mask_keys(input, layer_, heads_), dropout_keys, std::nullopt,
-      options);
+      input.valid, input.valid, mask_keys(input, layer_, heads_), probe_keys, dropout_keys,
+      std::nullopt, options);
   result.output = attention.output;
   result.edge_counts = attention.edge_counts;
   return result;

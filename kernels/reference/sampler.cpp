@@ -30,6 +30,7 @@ SampledGraph::SampledGraph(const SamplingParams& params, std::int64_t batch, std
       exploration_(exploration_units(params.exploration)),
       probe_rate_(params.probe_rate),
       mask_key_(params.mask_keys[batch * params.heads + head]),
+      has_probe_key_(params.probe_keys != nullptr),
       probe_key_(params.probe_keys != nullptr ? params.probe_keys[batch * params.heads + head] : 0),
       query_valid_(valid_tokens(params.query_valid, batch, queries_)),
       key_valid_(valid_tokens(params.key_valid, batch, keys_)),
@@ -158,14 +159,34 @@ EdgeList SampledGraph::sample() const {
     for (const std::int64_t key : edges) {
       graph.columns.push_back(static_cast<std::int32_t>(key));
       graph.gates.push_back(forced && key == i ? 0.0F : gate(i, key));
+      if (has_probe_key_) graph.probabilities.push_back(drawing_probability(i, key));
     }
     graph.row_offsets.push_back(std::ssize(graph.columns));
+    if (has_probe_key_) add_probes(i, edges, graph.probes);
   }
   // Gates that follow from the edges alone are not kept.
   const auto closed = std::count_if(graph.gates.begin(), graph.gates.end(),
                                     [](float gate) { return gate != 1.0F; });
   if (closed == graph.forced_edges) graph.gates.clear();
   return graph;
+}
+
+float SampledGraph::drawing_probability(std::int64_t row, std::int64_t key) const {
+  return static_cast<float>(threshold(row, key)) * 0x1p-32F;
+}
+
+void SampledGraph::add_probes(std::int64_t row, const std::vector<std::int64_t>& edges,
+                              ProbeList& list) const {
+  if (list.row_offsets.empty()) list.row_offsets.push_back(0);
+  if (query_valid_[static_cast<std::size_t>(row)] != 0) {
+    for (const std::int32_t key : probes(row)) {
+      if (std::binary_search(edges.begin(), edges.end(), key)) continue;
+      list.columns.push_back(key);
+      list.probabilities.push_back(drawing_probability(row, key));
+      list.gates.push_back(gate(row, key));
+    }
+  }
+  list.row_offsets.push_back(std::ssize(list.columns));
 }
 
 std::vector<std::int32_t> SampledGraph::probes(std::int64_t row) const {

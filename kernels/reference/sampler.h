@@ -44,6 +44,9 @@ class SampledGraph {
  private:
   [[nodiscard]] std::uint32_t probability(std::int64_t row, std::int64_t key) const;
   [[nodiscard]] bool is_drawn(std::int64_t row, std::int64_t key) const;
+  /// q of a cell, as a float.
+  [[nodiscard]] float drawing_probability(std::int64_t row, std::int64_t key) const;
+  void add_probes(std::int64_t row, const std::vector<std::int64_t>& edges, ProbeList& list) const;
   [[nodiscard]] std::vector<std::int64_t> every_cell_row(std::int64_t row) const;
   [[nodiscard]] std::vector<std::int64_t> linear_row(std::int64_t row) const;
 
@@ -55,6 +58,7 @@ class SampledGraph {
   std::uint32_t exploration_;  ///< in units of 2^-32
   double probe_rate_;
   PhiloxKey mask_key_;
+  bool has_probe_key_;
   PhiloxKey probe_key_;
   std::vector<std::uint8_t> query_valid_;    ///< [queries]
   std::vector<std::uint8_t> key_valid_;      ///< [keys]

@@ -18,6 +18,7 @@ struct SbmAttentionOptions {
   double clip = 1.0;
   double probe_rate = 0.0;
   double dropout = 0.0;
+  AttentionPath path = AttentionPath::kAuto;
 };
 
 struct SbmAttentionResult {
@@ -33,19 +34,19 @@ struct SbmAttentionResult {
 ///   block_matrix        float [heads, clusters, clusters]
 ///   query_valid, key_valid  bool or uint8 [batch, tokens]; undefined: all valid
 ///   mask_keys           int64 [batch, heads], the bits of stream_key(kMask)
+///   probe_keys          int64 [batch, heads], the bits of stream_key(kProbe); needed by TRAPEZOID,
+///                       of no use to the other estimators
 ///   dropout_keys        int64 [batch, heads], needed when options.dropout > 0
 ///   density_gradient    float [heads], c_h of REFERENCE; undefined: 0
 /// This is the C++ face of the dispatcher's operator sbm::attention. Throws c10::Error on tensors
 /// of the wrong shape or type and std::invalid_argument with the kernel's own words otherwise.
-SbmAttentionResult sbm_attention(const at::Tensor& query, const at::Tensor& key,
-                                 const at::Tensor& value, const at::Tensor& query_membership,
-                                 const at::Tensor& key_membership, const at::Tensor& block_matrix,
-                                 const std::optional<at::Tensor>& query_valid,
-                                 const std::optional<at::Tensor>& key_valid,
-                                 const at::Tensor& mask_keys,
-                                 const std::optional<at::Tensor>& dropout_keys,
-                                 const std::optional<at::Tensor>& density_gradient,
-                                 const SbmAttentionOptions& options);
+SbmAttentionResult sbm_attention(
+    const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+    const at::Tensor& query_membership, const at::Tensor& key_membership,
+    const at::Tensor& block_matrix, const std::optional<at::Tensor>& query_valid,
+    const std::optional<at::Tensor>& key_valid, const at::Tensor& mask_keys,
+    const std::optional<at::Tensor>& probe_keys, const std::optional<at::Tensor>& dropout_keys,
+    const std::optional<at::Tensor>& density_gradient, const SbmAttentionOptions& options);
 
 /// Differentiable face of kernels::cpu::keyed_dropout: input float [batch, tokens, features], keys
 /// int64 [batch]. probability 0 returns the input itself.

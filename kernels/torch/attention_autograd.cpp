@@ -31,15 +31,16 @@ class Attention final : public ::torch::autograd::Function<Attention> {
                                const at::Tensor& value, const at::Tensor& query_membership,
                                const at::Tensor& key_membership, const at::Tensor& block_matrix,
                                const OptionalTensor& query_valid, const OptionalTensor& key_valid,
-                               const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
+                               const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
+                               const OptionalTensor& dropout_keys,
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
-                               double clip, double probe_rate, double dropout) {
+                               double clip, double probe_rate, double dropout, std::int64_t path) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    auto [output, edge_counts, log_sum_exp, graphs] =
-        dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
-                           query_valid, key_valid, mask_keys, dropout_keys, density_gradient, law,
-                           self_loops, exploration, estimator, clip, probe_rate, dropout);
+    auto [output, edge_counts, log_sum_exp, graphs] = dispatch_attention(
+        query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
+        mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops, exploration,
+        estimator, clip, probe_rate, dropout, path);
     context->save_for_backward({query, key, value, query_membership, key_membership, block_matrix,
                                 output, log_sum_exp, dropout_keys.value_or(at::Tensor()),
                                 density_gradient.value_or(at::Tensor())});
@@ -48,6 +49,7 @@ class Attention final : public ::torch::autograd::Function<Attention> {
     context->saved_data["clip"] = clip;
     context->saved_data["probe_rate"] = probe_rate;
     context->saved_data["dropout"] = dropout;
+    context->saved_data["path"] = path;
     context->mark_non_differentiable({edge_counts, log_sum_exp});
     context->set_materialize_grads(false);
     *sampled = std::move(graphs);
@@ -64,14 +66,15 @@ class Attention final : public ::torch::autograd::Function<Attention> {
         dispatch_attention_backward(grad_outputs[0], saved[0], saved[1], saved[2], saved[3],
                                     saved[4], saved[5], saved[6], saved[7], graphs, saved[8],
                                     saved[9], data["estimator"].toInt(), data["clip"].toDouble(),
-                                    data["probe_rate"].toDouble(), data["dropout"].toDouble());
+                                    data["probe_rate"].toDouble(), data["dropout"].toDouble(),
+                                    data["path"].toInt());
     // LibTorch frees saved tensors now, but not saved_data; the edges would outlive them.
     if (!::torch::autograd::get_current_graph_task_keep_graph()) data.erase("graphs");
     return gradients;
   }
 
  private:
-  static constexpr std::size_t kArguments = 19;  // of forward, the context aside
+  static constexpr std::size_t kArguments = 21;  // of forward, the context aside
 };
 
 // Puts gradients into the graph of whoever asked for create_graph: they can be used and returned,
@@ -95,21 +98,22 @@ AttentionOutputs attention_autograd(
     const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
     const at::Tensor& query_membership, const at::Tensor& key_membership,
     const at::Tensor& block_matrix, const OptionalTensor& query_valid,
-    const OptionalTensor& key_valid, const at::Tensor& mask_keys,
+    const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout) {
+    double probe_rate, double dropout, std::int64_t path) {
   if (!wants_gradient({query, key, value, query_membership, key_membership, block_matrix})) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     return dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
-                              query_valid, key_valid, mask_keys, dropout_keys, density_gradient,
-                              law, self_loops, exploration, estimator, clip, probe_rate, dropout);
+                              query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
+                              density_gradient, law, self_loops, exploration, estimator, clip,
+                              probe_rate, dropout, path);
   }
   SampledGraphsHandle graphs;
-  const variable_list outputs =
-      Attention::apply(&graphs, query, key, value, query_membership, key_membership, block_matrix,
-                       query_valid, key_valid, mask_keys, dropout_keys, density_gradient, law,
-                       self_loops, exploration, estimator, clip, probe_rate, dropout);
+  const variable_list outputs = Attention::apply(
+      &graphs, query, key, value, query_membership, key_membership, block_matrix, query_valid,
+      key_valid, mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops,
+      exploration, estimator, clip, probe_rate, dropout, path);
   return {outputs[0], outputs[1], outputs[2], std::move(graphs)};
 }
 
@@ -119,7 +123,7 @@ AttentionGradients attention_backward_autograd(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout) {
+    double dropout, std::int64_t path) {
   variable_list gradients(6);
   {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -127,7 +131,7 @@ AttentionGradients attention_backward_autograd(
         dispatch_attention_backward(grad_output, query, key, value, query_membership,
                                     key_membership, block_matrix, output, log_sum_exp, graphs,
                                     dropout_keys, density_gradient, estimator, clip, probe_rate,
-                                    dropout);
+                                    dropout, path);
   }
   const variable_list sources = {grad_output,      query,          key,         value,
                                  query_membership, key_membership, block_matrix};

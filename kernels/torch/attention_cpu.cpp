@@ -55,8 +55,8 @@ Enum checked_enum(const char* name, std::int64_t value, Enum last) {
   return static_cast<Enum>(value);
 }
 
-AttentionShape shape_of(const AttentionSizes& sizes, double dropout,
-                        const at::Tensor& dropout_keys) {
+AttentionShape shape_of(const AttentionSizes& sizes, double dropout, const at::Tensor& dropout_keys,
+                        std::int64_t path) {
   const std::int64_t head_dim = sizes.head_dim.expect_int();
   return {.batch = sizes.batch.expect_int(),
           .heads = sizes.heads.expect_int(),
@@ -65,6 +65,7 @@ AttentionShape shape_of(const AttentionSizes& sizes, double dropout,
           .head_dim = head_dim,
           .clusters = sizes.clusters.expect_int(),
           .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))),
+          .path = checked_enum("path", path, AttentionPath::kSparse),
           .dropout = dropout,
           .dropout_keys = dropout > 0.0 ? philox_keys(dropout_keys) : nullptr};
 }
@@ -86,16 +87,19 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& value, const at::Tensor& query_membership,
                                const at::Tensor& key_membership, const at::Tensor& block_matrix,
                                const OptionalTensor& query_valid, const OptionalTensor& key_valid,
-                               const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
+                               const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
+                               const OptionalTensor& dropout_keys,
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
-                               double /*clip*/, double /*probe_rate*/, double dropout) {
+                               double /*clip*/, double probe_rate, double dropout,
+                               std::int64_t path) {
   const AttentionSizes sizes =
       check_attention(query, key, value, query_membership, key_membership, block_matrix,
                       query_valid, key_valid, mask_keys, dropout_keys, density_gradient, dropout);
   checked_enum("estimator", estimator, Estimator::kTrapezoid);
+  check_probe_keys(sizes, probe_keys, estimator);
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
-  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys);
+  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path);
 
   const at::Tensor dense_query_membership = query_membership.contiguous();
   const at::Tensor dense_key_membership = key_membership.contiguous();
@@ -103,6 +107,9 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
   const at::Tensor dense_query_valid = contiguous_or_undefined(query_valid);
   const at::Tensor dense_key_valid = contiguous_or_undefined(key_valid);
   const at::Tensor dense_mask_keys = mask_keys.contiguous();
+  // Without probe keys the sampler neither probes nor keeps probabilities.
+  const bool probes = estimator == static_cast<std::int64_t>(Estimator::kTrapezoid);
+  const at::Tensor dense_probe_keys = probes ? probe_keys->contiguous() : at::Tensor();
   IntraOpExecutor executor;
   std::vector<EdgeList> graphs(static_cast<std::size_t>(shape.batch * shape.heads));
   check_status(
@@ -118,9 +125,11 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                          .query_valid = valid_bytes(dense_query_valid),
                          .key_valid = valid_bytes(dense_key_valid),
                          .mask_keys = philox_keys(dense_mask_keys),
+                         .probe_keys = probes ? philox_keys(dense_probe_keys) : nullptr,
                          .law = checked_enum("law", law, MaskLaw::kPoisson),
                          .self_loops = checked_enum("self_loops", self_loops, SelfLoops::kNone),
-                         .exploration = exploration},
+                         .exploration = exploration,
+                         .probe_rate = probes ? probe_rate : 0.0},
                         executor, graphs));
 
   const at::Tensor dense_query = with_dense_rows(query);
@@ -149,13 +158,13 @@ AttentionGradients attention_backward_cpu(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout) {
+    double dropout, std::int64_t path) {
   const AttentionSizes sizes = check_attention_backward(
       grad_output, query, key, value, query_membership, key_membership, block_matrix, output,
       log_sum_exp, dropout_keys, density_gradient, dropout);
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
   const at::Tensor density = contiguous_or_undefined(density_gradient);
-  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys);
+  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path);
 
   const at::Tensor dense_query = with_dense_rows(query);
   const at::Tensor dense_key = with_dense_rows(key);

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/attention.h"
+
 namespace sbm::kernels::torch {
 
 namespace {
@@ -78,6 +80,14 @@ AttentionSizes check_attention(const at::Tensor& query, const at::Tensor& key,
   check_valid("key_valid", key_valid, sizes.batch, sizes.keys);
   check_tensor("mask_keys", mask_keys, {sizes.batch, sizes.heads}, at::kLong);
   return sizes;
+}
+
+void check_probe_keys(const AttentionSizes& sizes, const OptionalTensor& probe_keys,
+                      std::int64_t estimator) {
+  if (estimator != static_cast<std::int64_t>(Estimator::kTrapezoid)) return;
+  TORCH_CHECK(probe_keys.has_value(),
+              "probe_keys: expected a tensor [batch, heads] with TRAPEZOID, ", "found none");
+  check_tensor("probe_keys", *probe_keys, {sizes.batch, sizes.heads}, at::kLong);
 }
 
 AttentionSizes check_attention_backward(

@@ -33,6 +33,10 @@ AttentionSizes check_attention(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
                                const OptionalTensor& density_gradient, double dropout);
 
+/// Throws c10::Error unless probe_keys are int64 [batch, heads] where the estimator needs them.
+void check_probe_keys(const AttentionSizes& sizes, const OptionalTensor& probe_keys,
+                      std::int64_t estimator);
+
 /// Likewise for sbm::attention_backward.
 AttentionSizes check_attention_backward(
     const at::Tensor& grad_output, const at::Tensor& query, const at::Tensor& key,

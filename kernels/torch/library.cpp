@@ -16,8 +16,9 @@ TORCH_LIBRARY(sbm, library) {
   library.def(
       "attention(Tensor query, Tensor key, Tensor value, Tensor query_membership, "
       "Tensor key_membership, Tensor block_matrix, Tensor? query_valid, Tensor? key_valid, "
-      "Tensor mask_keys, Tensor? dropout_keys, Tensor? density_gradient, int law, int self_loops, "
-      "float exploration, int estimator, float clip, float probe_rate, float dropout) -> "
+      "Tensor mask_keys, Tensor? probe_keys, Tensor? dropout_keys, Tensor? density_gradient, int "
+      "law, int self_loops, "
+      "float exploration, int estimator, float clip, float probe_rate, float dropout, int path) -> "
       "(Tensor output, Tensor edge_counts, Tensor log_sum_exp, "
       "__torch__.torch.classes.sbm.SampledGraphs graphs)");
   library.def(
@@ -25,7 +26,7 @@ TORCH_LIBRARY(sbm, library) {
       "Tensor query_membership, Tensor key_membership, Tensor block_matrix, Tensor output, "
       "Tensor log_sum_exp, __torch__.torch.classes.sbm.SampledGraphs graphs, "
       "Tensor? dropout_keys, Tensor? density_gradient, int estimator, float clip, "
-      "float probe_rate, float dropout) -> (Tensor grad_query, Tensor grad_key, "
+      "float probe_rate, float dropout, int path) -> (Tensor grad_query, Tensor grad_key, "
       "Tensor grad_value, Tensor grad_query_membership, Tensor grad_key_membership, "
       "Tensor grad_block_matrix)");
   library.def("keyed_dropout(Tensor input, Tensor keys, float probability) -> Tensor");
@@ -79,14 +80,15 @@ AttentionOutputs dispatch_attention(
     const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
     const at::Tensor& query_membership, const at::Tensor& key_membership,
     const at::Tensor& block_matrix, const OptionalTensor& query_valid,
-    const OptionalTensor& key_valid, const at::Tensor& mask_keys,
+    const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout) {
+    double probe_rate, double dropout, std::int64_t path) {
   static const auto attention = find_operator<AttentionSignature>("sbm::attention");
   return attention.call(query, key, value, query_membership, key_membership, block_matrix,
-                        query_valid, key_valid, mask_keys, dropout_keys, density_gradient, law,
-                        self_loops, exploration, estimator, clip, probe_rate, dropout);
+                        query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
+                        density_gradient, law, self_loops, exploration, estimator, clip, probe_rate,
+                        dropout, path);
 }
 
 AttentionGradients dispatch_attention_backward(
@@ -95,11 +97,11 @@ AttentionGradients dispatch_attention_backward(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout) {
+    double dropout, std::int64_t path) {
   static const auto backward = find_operator<AttentionBackwardSignature>("sbm::attention_backward");
   return backward.call(grad_output, query, key, value, query_membership, key_membership,
                        block_matrix, output, log_sum_exp, graphs, dropout_keys, density_gradient,
-                       estimator, clip, probe_rate, dropout);
+                       estimator, clip, probe_rate, dropout, path);
 }
 
 at::Tensor dispatch_keyed_dropout(const at::Tensor& input, const at::Tensor& keys,
@@ -108,21 +110,19 @@ at::Tensor dispatch_keyed_dropout(const at::Tensor& input, const at::Tensor& key
   return dropout.call(input, keys, probability);
 }
 
-SbmAttentionResult sbm_attention(const at::Tensor& query, const at::Tensor& key,
-                                 const at::Tensor& value, const at::Tensor& query_membership,
-                                 const at::Tensor& key_membership, const at::Tensor& block_matrix,
-                                 const std::optional<at::Tensor>& query_valid,
-                                 const std::optional<at::Tensor>& key_valid,
-                                 const at::Tensor& mask_keys,
-                                 const std::optional<at::Tensor>& dropout_keys,
-                                 const std::optional<at::Tensor>& density_gradient,
-                                 const SbmAttentionOptions& options) {
+SbmAttentionResult sbm_attention(
+    const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+    const at::Tensor& query_membership, const at::Tensor& key_membership,
+    const at::Tensor& block_matrix, const std::optional<at::Tensor>& query_valid,
+    const std::optional<at::Tensor>& key_valid, const at::Tensor& mask_keys,
+    const std::optional<at::Tensor>& probe_keys, const std::optional<at::Tensor>& dropout_keys,
+    const std::optional<at::Tensor>& density_gradient, const SbmAttentionOptions& options) {
   auto [output, edge_counts, log_sum_exp, graphs] = dispatch_attention(
       query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
-      mask_keys, dropout_keys, density_gradient, static_cast<std::int64_t>(options.law),
+      mask_keys, probe_keys, dropout_keys, density_gradient, static_cast<std::int64_t>(options.law),
       static_cast<std::int64_t>(options.self_loops), options.exploration,
       static_cast<std::int64_t>(options.estimator), options.clip, options.probe_rate,
-      options.dropout);
+      options.dropout, static_cast<std::int64_t>(options.path));
   return {.output = std::move(output), .edge_counts = std::move(edge_counts)};
 }
 

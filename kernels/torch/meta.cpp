@@ -11,14 +11,16 @@ AttentionOutputs attention_meta(const at::Tensor& query, const at::Tensor& key,
                                 const at::Tensor& value, const at::Tensor& query_membership,
                                 const at::Tensor& key_membership, const at::Tensor& block_matrix,
                                 const OptionalTensor& query_valid, const OptionalTensor& key_valid,
-                                const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
+                                const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
+                                const OptionalTensor& dropout_keys,
                                 const OptionalTensor& density_gradient, std::int64_t /*law*/,
                                 std::int64_t /*self_loops*/, double /*exploration*/,
-                                std::int64_t /*estimator*/, double /*clip*/, double /*probe_rate*/,
-                                double dropout) {
+                                std::int64_t estimator, double /*clip*/, double /*probe_rate*/,
+                                double dropout, std::int64_t /*path*/) {
   const AttentionSizes sizes =
       check_attention(query, key, value, query_membership, key_membership, block_matrix,
                       query_valid, key_valid, mask_keys, dropout_keys, density_gradient, dropout);
+  check_probe_keys(sizes, probe_keys, estimator);
   return {
       at::empty_symint({sizes.batch, sizes.queries, sizes.heads, sizes.head_dim}, query.options()),
       at::empty_symint({sizes.batch, sizes.heads, 3}, query.options().dtype(at::kLong)),
@@ -32,7 +34,7 @@ AttentionGradients attention_backward_meta(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& /*graphs*/, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t /*estimator*/, double /*clip*/,
-    double /*probe_rate*/, double dropout) {
+    double /*probe_rate*/, double dropout, std::int64_t /*path*/) {
   check_attention_backward(grad_output, query, key, value, query_membership, key_membership,
                            block_matrix, output, log_sum_exp, dropout_keys, density_gradient,
                            dropout);

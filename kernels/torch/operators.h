@@ -24,15 +24,15 @@ using AttentionGradients =
 using OptionalTensor = std::optional<at::Tensor>;
 
 /// sbm::attention. Shapes as in kernels/torch/attention.h; log_sum_exp is float [batch, heads,
-/// queries]; law, self_loops and estimator are the numbers of the enumerations.
+/// queries]; law, self_loops, estimator and path are the numbers of the enumerations.
 AttentionOutputs dispatch_attention(
     const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
     const at::Tensor& query_membership, const at::Tensor& key_membership,
     const at::Tensor& block_matrix, const OptionalTensor& query_valid,
-    const OptionalTensor& key_valid, const at::Tensor& mask_keys,
+    const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout);
+    double probe_rate, double dropout, std::int64_t path);
 
 /// sbm::attention_backward. grad_output and output are [batch, queries, heads, head_dim].
 AttentionGradients dispatch_attention_backward(
@@ -41,7 +41,7 @@ AttentionGradients dispatch_attention_backward(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout);
+    double dropout, std::int64_t path);
 
 /// sbm::keyed_dropout; always a new tensor.
 at::Tensor dispatch_keyed_dropout(const at::Tensor& input, const at::Tensor& keys,

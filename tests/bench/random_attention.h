@@ -57,7 +57,7 @@ struct RandomAttention {
 
   [[nodiscard]] kernels::torch::SbmAttentionResult forward() const {
     return kernels::torch::sbm_attention(query, key, value, query_membership, key_membership,
-                                         block_matrix, {}, {}, mask_keys, {}, {},
+                                         block_matrix, {}, {}, mask_keys, {}, {}, {},
                                          {.exploration = 0.0});
   }
 };

@@ -23,6 +23,7 @@ struct AttentionProblem {
   std::optional<at::Tensor> query_valid;
   std::optional<at::Tensor> key_valid;
   at::Tensor mask_keys;
+  std::optional<at::Tensor> probe_keys;
   std::optional<at::Tensor> dropout_keys;
   std::optional<at::Tensor> density_gradient;
   SbmAttentionOptions options;
@@ -36,17 +37,17 @@ struct AttentionProblem {
   }
   SbmAttentionResult run() const {
     return sbm_attention(query, key, value, query_membership, key_membership, block_matrix,
-                         query_valid, key_valid, mask_keys, dropout_keys, density_gradient,
-                         options);
+                         query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
+                         density_gradient, options);
   }
   /// The operator itself, with the edges and the log-sum-exp that run() drops.
   [[nodiscard]] AttentionOutputs run_operator() const {
-    return dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
-                              query_valid, key_valid, mask_keys, dropout_keys, density_gradient,
-                              static_cast<std::int64_t>(options.law),
-                              static_cast<std::int64_t>(options.self_loops), options.exploration,
-                              static_cast<std::int64_t>(options.estimator), options.clip,
-                              options.probe_rate, options.dropout);
+    return dispatch_attention(
+        query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
+        mask_keys, probe_keys, dropout_keys, density_gradient,
+        static_cast<std::int64_t>(options.law), static_cast<std::int64_t>(options.self_loops),
+        options.exploration, static_cast<std::int64_t>(options.estimator), options.clip,
+        options.probe_rate, options.dropout, static_cast<std::int64_t>(options.path));
   }
 };
 

@@ -16,6 +16,7 @@ TEST(Bench, AttentionAnswersForEachDensity) {
       "--head-dim=16", "--repeats=3", "--clusters=8", "--density",   "0.3",       "0.05"};
   std::vector<std::string> as_json = command;
   as_json.push_back("--json");
+  as_json.push_back("--published");
   const Outcome outcome = run(as_json);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto answer = nlohmann::json::parse(outcome.out);
@@ -29,6 +30,8 @@ TEST(Bench, AttentionAnswersForEachDensity) {
     for (const char* positive : {"sbm_seconds", "full_seconds", "ratio", "input_bytes"}) {
       EXPECT_GT(result[positive].get<double>(), 0.0) << positive;
     }
+    EXPECT_GT(result["published"]["seconds"].get<double>(), 0.0);
+    EXPECT_GT(result["published"]["ratio"].get<double>(), 0.0);
     EXPECT_TRUE(result["peak_bytes"].is_null() || result["peak_bytes"].get<std::int64_t>() >= 0);
   }
   const Outcome table = run(command);
@@ -36,6 +39,22 @@ TEST(Bench, AttentionAnswersForEachDensity) {
   EXPECT_NE(table.out.find("ratio"), std::string::npos);
   EXPECT_EQ(run({SBM_PROGRAM, "bench"}).code, 2);
   EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--density=1.5"}).code, 2);
+}
+
+TEST(Bench, SweepShowsTheGrowth) {
+  const Outcome outcome =
+      run({SBM_PROGRAM, "bench", "attention", "--sweep", "--edges-per-row=4", "--batch=1",
+           "--heads=1", "--head-dim=8", "--clusters=4", "--repeats=1", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto answer = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(answer["results"].size(), 6U);
+  EXPECT_TRUE(answer["results"][0]["growth"].is_null());
+  for (const auto& result : answer["results"]) {
+    // Four edges a row and the forced one.
+    EXPECT_NEAR(result["density"].get<double>() * result["tokens"].get<double>(), 5.0, 0.5);
+    EXPECT_GT(result["sbm_seconds"].get<double>(), 0.0);
+  }
+  EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--edges-per-row=4"}).code, 2);
 }
 
 }  // namespace
