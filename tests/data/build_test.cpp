@@ -183,6 +183,15 @@ TEST(Build, SaysWhatItDoesNotKnow) {
               ::testing::IsSupersetOf({"lra/listops", "synthetic/repeated-tokens"}));
 }
 
+TEST(Build, KnowsWhatCanBeGenerated) {
+  for (const char* task : {"lra/listops", "lra/pathfinder128", "synthetic/repeated-tokens"}) {
+    EXPECT_TRUE(is_generated(task)) << task;
+  }
+  for (const char* task : {"lra/text", "lra/image", "lra/retrieval", "lra/none"}) {
+    EXPECT_FALSE(is_generated(task)) << task;
+  }
+}
+
 TEST(Build, SaysWhichOptionsAreOutOfRange) {
   BuildRequest request = small_repeated("x", 8);
   request.skip_bad_rows = -1;

@@ -11,6 +11,7 @@
 #include "data/dataset_index.h"
 #include "data/dataset_writer.h"
 #include "data/inspect.h"
+#include "data/shard_writer.h"
 #include "data/verify.h"
 #include "tests/data/fixtures.h"
 #include "tests/data/temporary_folder.h"
@@ -19,7 +20,9 @@ namespace sbm::data {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::ThrowsMessage;
 
 DatasetDescription description(LabelKind kind) {
   DatasetDescription description{.recipe = {.task = "test/parts", .generator = "test"},
@@ -136,6 +139,67 @@ TEST(SampleParts, BytesAreStoredAsTheyAreAndLoadedPlusOne) {
   const Batch batch = collate(train, std::vector<std::uint64_t>{0}, 8, 4);
   EXPECT_THAT(batch.tokens, ElementsAre(1, 8, 256, 0));
   EXPECT_THAT(batch.valid, ElementsAre(1, 1, 1, 0));
+}
+
+// A data set of one sample of three tokens whose last columns are as given, checksums and all.
+void write_by_hand(const std::filesystem::path& folder, LabelKind kind, bool pairs,
+                   std::span<const std::uint8_t> label, std::int32_t first_length) {
+  DatasetIndex index;
+  index.set_version(kIndexVersion);
+  index.mutable_recipe()->set_task("test/by-hand");
+  index.set_label_kind(static_cast<std::int32_t>(kind));
+  if (kind == LabelKind::kClass) index.add_label_names("only");
+  index.set_vocabulary_size(100);
+  if (pairs) index.set_pairs(true);
+  Split& split = *index.add_splits();
+  split.set_name("train");
+  std::vector<ColumnSpec> specs;
+  for (const ExpectedColumn& column : shard_columns(index, split)) specs.push_back(column.spec);
+  ShardWriter writer(specs);
+  writer.append(kTokensColumn, std::vector<std::uint8_t>{1, 2, 3});
+  writer.append(kLabelColumn, label);
+  if (pairs) {
+    writer.append(first_length_column(kind),
+                  {reinterpret_cast<const std::uint8_t*>(&first_length), sizeof first_length});
+  }
+  writer.end_sample();
+  std::filesystem::create_directories(folder / "train");
+  const ShardSummary written = writer.write(folder / shard_name("train", 0));
+  Shard& shard = *split.add_shards();
+  shard.set_file(shard_name("train", 0));
+  shard.set_samples(1);
+  shard.set_bytes(written.bytes);
+  shard.set_xxh3_128(written.content.hex());
+  split.set_samples(1);
+  split.set_tokens(3);
+  split.set_longest(3);
+  write_index(folder, index);
+}
+
+TEST(SampleParts, RefusesPartsThatContradictTheSample) {
+  const std::vector<std::uint8_t> label(4, 0);
+  const auto load = [&](std::int32_t first_length) {
+    const TemporaryFolder folder;
+    write_by_hand(folder.path(), LabelKind::kClass, true, label, first_length);
+    const Dataset train = Dataset::open(folder.path(), "train");
+    return train.sample(0).first_length;
+  };
+  EXPECT_EQ(load(3), 3);
+  EXPECT_THAT([&] { load(4); }, ThrowsMessage<DataError>(HasSubstr("1 to 3 tokens, found 4")));
+  EXPECT_THAT([&] { load(0); }, ThrowsMessage<DataError>(HasSubstr("\"first_length\"")));
+  EXPECT_THAT([&] { load(-1); }, ThrowsMessage<DataError>(HasSubstr("found -1")));
+}
+
+TEST(SampleParts, RefusesScoresThatAreNoNumbers) {
+  for (const float score : {std::nanf(""), std::numeric_limits<float>::infinity(), 1e6F}) {
+    const TemporaryFolder folder;
+    write_by_hand(folder.path(), LabelKind::kScore, false,
+                  {reinterpret_cast<const std::uint8_t*>(&score), sizeof score}, 0);
+    const Dataset train = Dataset::open(folder.path(), "train");
+    EXPECT_THAT([&] { static_cast<void>(train.sample(0)); },
+                ThrowsMessage<DataError>(HasSubstr("column \"score\"")));
+    EXPECT_THAT(verify_dataset(folder.path()).problems, ::testing::Not(IsEmpty()));
+  }
 }
 
 TEST(SampleParts, SkippedRowsAreListedInTheIndex) {
