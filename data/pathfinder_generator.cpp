@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <map>
 #include <numbers>
 #include <optional>
 #include <utility>
@@ -12,9 +11,11 @@
 #include "base/random_stream.h"
 #include "data/claimed_space.h"
 #include "data/generation_streams.h"
+#include "data/image_layers.h"
 #include "data/lanczos.h"
 #include "data/ordered_blocks.h"
 #include "data/pathfinder_paddle.h"
+#include "data/pathfinder_tables.h"
 #include "data/random_words.h"
 
 namespace sbm::data {
@@ -29,110 +30,10 @@ constexpr double kLeastFreeShare = 0.01;
 // Below this total weight a contour cannot go on.
 constexpr double kLeastWeight = 1e-4;
 
-double opposite(double orientation) {
-  return orientation < 0 ? orientation + kPi : orientation - kPi;
-}
-
 double uniform(RandomWords& random) {
   const std::uint64_t high = random.next32() >> 5;
   const std::uint64_t low = random.next32() >> 6;
   return static_cast<double>((high << 26) | low) * 0x1p-53;
-}
-
-// A place where a paddle may end, seen from its pivot, and the paddle that ends there.
-struct Step {
-  PixelOffset end;
-  double orientation = 0;
-  Paddle paddle;
-};
-
-// The first paddle of a contour, at one orientation.
-struct FirstPaddle {
-  Paddle paddle;
-  std::vector<PixelOffset> footprint;  ///< what must be free round its beginning
-  bool places = false;                 ///< whether the published program finds any place for it
-};
-
-// Everything that depends on the margin alone.
-struct MarginTables {
-  int margin = 0;
-  std::vector<PixelOffset> disc;
-  std::vector<FirstPaddle> first;  ///< by degree of orientation, from -180
-  std::vector<Step> steps;
-};
-
-double degrees(int index) { return (index - 180) * kPi / 180; }
-
-// The pixels of the circle where paddles end. The published program walks along the circle in steps
-// of one pixel and rounds towards zero, which inside the image is downwards.
-std::vector<Step> make_steps(const PathfinderGeometry& geometry, int margin) {
-  const double radius = geometry.paddle_length + margin;
-  const double turn = 360.0 / (2 * radius * kPi);
-  // Away from zero, where adding the pivot does not change how a tiny sine is rounded.
-  constexpr int kFar = 64;
-  std::map<std::pair<int, int>, int> ends;
-  for (int i = 0; i * turn < 360; ++i) {
-    const double angle = i * turn * kPi / 180;
-    ends[{static_cast<int>(std::floor(kFar + radius * std::sin(angle)) - kFar),
-          static_cast<int>(std::floor(kFar + radius * std::cos(angle)) - kFar)}] = i;
-  }
-  std::vector<Step> steps;
-  for (const auto& [end, sample] : ends) {
-    Step step{.end = {.y = end.first, .x = end.second},
-              .orientation = std::atan2(end.first, end.second),
-              .paddle = {}};
-    step.paddle = draw_paddle(geometry.paddle_length, geometry.paddle_thickness, margin,
-                              opposite(step.orientation));
-    steps.push_back(std::move(step));
-  }
-  return steps;
-}
-
-// The pixels that must be free round the beginning of a first paddle: where its mask is complete.
-// Off by one in both directions, as the published program centres it.
-std::vector<PixelOffset> footprint(const Paddle& paddle, int reach) {
-  std::vector<PixelOffset> offsets;
-  const int width = 2 * paddle.radius + 1;
-  for (int y = -reach; y <= reach; ++y) {
-    for (int x = -reach; x <= reach; ++x) {
-      const std::size_t at = pixel_index(y - 1 + paddle.radius, x - 1 + paddle.radius, width);
-      if (paddle.mask[at] == 255) offsets.push_back({.y = y, .x = x});
-    }
-  }
-  return offsets;
-}
-
-// Whether the footprint reaches back into the image from every pixel of it. Where it does not, the
-// dilation of the published program has no value, and the program takes the whole image for full: a
-// contour begins at such an orientation only as the second of a pair.
-bool reaches_from_everywhere(const std::vector<PixelOffset>& footprint, int side) {
-  const auto reaches = [&](int y, int x) {
-    return std::any_of(footprint.begin(), footprint.end(), [&](const PixelOffset& offset) {
-      return y + offset.y >= 0 && y + offset.y < side && x + offset.x >= 0 && x + offset.x < side;
-    });
-  };
-  for (int i = 0; i < side; ++i) {
-    if (!reaches(i, 0) || !reaches(i, side - 1) || !reaches(0, i) || !reaches(side - 1, i)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-MarginTables make_tables(const PathfinderGeometry& geometry, int margin) {
-  MarginTables tables{.margin = margin,
-                      .disc = disc_offsets(margin),
-                      .first = {},
-                      .steps = make_steps(geometry, margin)};
-  for (int degree = 0; degree < 360; ++degree) {
-    FirstPaddle first;
-    first.paddle =
-        draw_paddle(geometry.paddle_length, geometry.paddle_thickness, margin, degrees(degree));
-    first.footprint = footprint(first.paddle, geometry.paddle_length + margin);
-    first.places = reaches_from_everywhere(first.footprint, geometry.side);
-    tables.first.push_back(std::move(first));
-  }
-  return tables;
 }
 
 // A paddle in the image.
@@ -156,22 +57,21 @@ struct PathfinderGenerator::Tables {
   PathfinderGeometry geometry;
   int contour_length = 0;
   PathfinderDistractors distractors;
-  std::vector<MarginTables> margins;
+  std::vector<PathfinderTables> margins;
   LanczosShrinker shrinker;
 };
 
 namespace {
 
-// The drawing of one image: claimed space, and layers joined by their maximum.
+// The drawing of one image: contours, the space they claim, and what is to be seen.
 class Drawing {
  public:
-  Drawing(const PathfinderGeometry& geometry, const MarginTables& tables, RandomWords& random)
+  Drawing(const PathfinderGeometry& geometry, const PathfinderTables& tables, RandomWords& random)
       : geometry_(geometry),
         tables_(tables),
         random_(random),
         space_(geometry.side, geometry.padding),
-        layers_(static_cast<std::size_t>(geometry.side) * static_cast<std::size_t>(geometry.side)) {
-  }
+        layers_(geometry.side) {}
 
   // Draws the two contours; false when one of them could not go on, and nothing is drawn.
   bool add_contours(int length, std::array<Contour, 2>& contours) {
@@ -204,50 +104,15 @@ class Drawing {
   }
 
   void add_disc(PixelOffset center, const LanczosShrinker& shrinker) {
-    const int large_side = geometry_.side * kAntialias;
-    const double radius = geometry_.marker_radius * kAntialias;
-    const int reach = static_cast<int>(radius);
-    std::vector<std::uint8_t> large(static_cast<std::size_t>(large_side) *
-                                    static_cast<std::size_t>(large_side));
-    for (int y = -reach; y <= reach; ++y) {
-      for (int x = -reach; x <= reach; ++x) {
-        const int row = center.y * kAntialias + y;
-        const int column = center.x * kAntialias + x;
-        if (y * y + x * x > radius * radius) continue;
-        if (row < 0 || column < 0 || row >= large_side || column >= large_side) continue;
-        large[pixel_index(row, column, large_side)] = 255;
-      }
-    }
-    // The filter reaches three pixels of the result.
-    const int margin = static_cast<int>(geometry_.marker_radius) + 4;
-    const PixelRegion region = {.top = std::max(0, center.y - margin),
-                                .bottom = std::min(geometry_.side, center.y + margin + 1),
-                                .left = std::max(0, center.x - margin),
-                                .right = std::min(geometry_.side, center.x + margin + 1)};
-    const std::vector<std::uint8_t> disc = shrinker.shrink(large, region);
-    auto pixel = disc.begin();
-    for (int y = region.top; y < region.bottom; ++y) {
-      for (int x = region.left; x < region.right; ++x) raise(y, x, *pixel++ / 255.0);
-    }
+    layers_.add_disc(center, geometry_.marker_radius, shrinker);
   }
 
-  // Scales the layers to bytes, from black at the least value to 255 at the greatest.
-  [[nodiscard]] std::vector<std::uint8_t> pixels() const {
-    const auto [least, greatest] = std::minmax_element(layers_.begin(), layers_.end());
-    const double scale = 255.0 / (*greatest - *least);
-    std::vector<std::uint8_t> bytes;
-    bytes.reserve(layers_.size());
-    for (const float value : layers_) {
-      bytes.push_back(static_cast<std::uint8_t>(
-          std::floor(std::clamp((double{value} - *least) * scale, 0.0, 255.0) + 0.5)));
-    }
-    return bytes;
-  }
+  [[nodiscard]] std::vector<std::uint8_t> pixels() const { return layers_.pixels(); }
 
  private:
   // Places the first paddle of a contour at `at`; false when its far parts leave the image.
   bool begin(Contour& contour, PixelOffset at, int degree) const {
-    const double orientation = degrees(degree);
+    const double orientation = orientation_of(degree);
     const PixelOffset head = move_along(at, orientation, geometry_.paddle_length);
     const PixelOffset pivot =
         move_along(head, opposite(orientation), geometry_.paddle_length + tables_.margin);
@@ -263,7 +128,7 @@ class Drawing {
   // Begins a contour somewhere in the free space, `border` pixels from the edges.
   bool begin_anywhere(Contour& contour, int border) const {
     for (int attempt = 0; attempt < kPaddleAttempts; ++attempt) {
-      const auto degree = static_cast<int>(random_.below(360));
+      const auto degree = static_cast<int>(random_.below(kOrientations));
       const FirstPaddle& first = first_paddle(degree);
       if (!first.places) return false;
       const auto at = space_.draw_free(first.footprint, border, random_);
@@ -281,7 +146,7 @@ class Drawing {
     if (!begin_anywhere(contours[0], 2 * geometry_.seed_distance)) return false;
     const PixelOffset first = contours[0].begin;
     for (int attempt = 0; attempt < kPaddleAttempts; ++attempt) {
-      const auto degree = static_cast<int>(random_.below(360));
+      const auto degree = static_cast<int>(random_.below(kOrientations));
       const double angle = random_.below(360) * kPi / 180;
       const PixelOffset at = {
           .y =
@@ -299,7 +164,7 @@ class Drawing {
                                          geometry_.paddle_length + 2 * tables_.margin);
     weights_.clear();
     double total = 0;
-    for (const Step& step : tables_.steps) {
+    for (const PaddleStep& step : tables_.steps) {
       const PixelOffset end = {.y = pivot.y + step.end.y, .x = pivot.x + step.end.x};
       double weight = 0;
       const double difference = std::abs(step.orientation - contour.orientation);
@@ -315,7 +180,7 @@ class Drawing {
     for (int attempt = 0; attempt < kPaddleAttempts; ++attempt) {
       const double drawn = uniform(random_) * total;
       const auto found = std::upper_bound(weights_.begin(), weights_.end(), drawn);
-      const Step& step = tables_.steps[static_cast<std::size_t>(
+      const PaddleStep& step = tables_.steps[static_cast<std::size_t>(
           std::min(found, weights_.end() - 1) - weights_.begin())];
       const PixelOffset end = {.y = pivot.y + step.end.y, .x = pivot.x + step.end.x};
       if (!space.has_room(step.paddle, end)) continue;
@@ -339,27 +204,15 @@ class Drawing {
 
   void draw(const Contour& contour, double contrast) {
     for (const Placed& placed : contour.paddles) {
-      const int radius = placed.paddle->radius;
-      auto pixel = placed.paddle->line.begin();
-      for (int y = placed.at.y - radius; y <= placed.at.y + radius; ++y) {
-        for (int x = placed.at.x - radius; x <= placed.at.x + radius; ++x, ++pixel) {
-          if (*pixel > 0 && space_.contains({.y = y, .x = x}))
-            raise(y, x, *pixel / 255.0 * contrast);
-        }
-      }
+      layers_.add_line(*placed.paddle, placed.at, contrast);
     }
   }
 
-  void raise(int y, int x, double value) {
-    float& layer = layers_[pixel_index(y, x, geometry_.side)];
-    layer = std::max(layer, static_cast<float>(value));
-  }
-
   const PathfinderGeometry& geometry_;
-  const MarginTables& tables_;
+  const PathfinderTables& tables_;
   RandomWords& random_;
   ClaimedSpace space_;
-  std::vector<float> layers_;
+  ImageLayers layers_;
   std::vector<double> weights_;
 };
 
@@ -374,7 +227,7 @@ PathfinderGenerator::PathfinderGenerator(int side, PathfinderLevel level) {
                                       .margins = {},
                                       .shrinker = LanczosShrinker(side * kAntialias, side)});
   for (const int margin : geometry.margins) {
-    tables->margins.push_back(make_tables(geometry, margin));
+    tables->margins.push_back(make_pathfinder_tables(geometry, margin));
   }
   tables_ = std::move(tables);
 }

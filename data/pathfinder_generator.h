@@ -32,8 +32,8 @@ struct PathfinderImage {
 ///
 /// Later versions of the published program lost the scaling of step 4 and of every layer; this is
 /// the algorithm as it was when the benchmark was made. It is reproduced with its oddities: most
-/// orientations never begin a contour (reaches_from_everywhere() in the source says why), the last
-/// paddle of the first contour claims no space, and positions are rounded upwards.
+/// orientations never begin a contour (reaches_from_everywhere() in pathfinder_tables.cpp says
+/// why), the last paddle of the first contour claims no space, and positions are rounded upwards.
 class PathfinderGenerator {
  public:
   /// `side` is 32, 64, 128 or 256. Throws ConfigError.
