@@ -18,6 +18,11 @@ namespace {
 /// Rows of a piece when one graph is shared by several threads: whole groups.
 constexpr std::int64_t kPieceRows = 4 * std::int64_t{kGroupRows};
 
+template <typename T>
+void append(const std::vector<T>& from, std::vector<T>& to) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
 /// One call of sample_edges.
 class SamplingCall {
  public:
@@ -103,13 +108,7 @@ class SamplingCall {
 
   /// Throws std::bad_alloc.
   void join(std::span<const DrawnRows> rows, EdgeList& graph) const {
-    graph.row_offsets.assign(1, 0);
-    graph.columns.clear();
-    graph.gates.clear();
-    graph.diagonal_forced = params_.self_loops == SelfLoops::kAdd;
-    graph.drawn_edges = 0;
-    graph.forced_edges = 0;
-    graph.valid_cells = 0;
+    start_list(params_, graph);
     const bool gated = std::any_of(rows.begin(), rows.end(),
                                    [](const DrawnRows& piece) { return piece.closed_gates > 0; });
     std::size_t edges = 0;
@@ -123,10 +122,18 @@ class SamplingCall {
       for (std::size_t i = 1; i < list.row_offsets.size(); ++i) {
         graph.row_offsets.push_back(begin + list.row_offsets[i]);
       }
-      graph.columns.insert(graph.columns.end(), list.columns.begin(), list.columns.end());
+      append(list.columns, graph.columns);
+      append(list.probabilities, graph.probabilities);
+      const std::int64_t first_probe = std::ssize(graph.probes.columns);
+      for (std::size_t i = 1; i < list.probes.row_offsets.size(); ++i) {
+        graph.probes.row_offsets.push_back(first_probe + list.probes.row_offsets[i]);
+      }
+      append(list.probes.columns, graph.probes.columns);
+      append(list.probes.gates, graph.probes.gates);
+      append(list.probes.probabilities, graph.probes.probabilities);
       if (gated) {
         open_gates(list, piece.first_row);
-        graph.gates.insert(graph.gates.end(), list.gates.begin(), list.gates.end());
+        append(list.gates, graph.gates);
       }
       graph.drawn_edges += list.drawn_edges;
       graph.forced_edges += list.forced_edges;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/cpu/sampler_probes.h"
 #include "kernels/sampler_quantize.h"
 #include "kernels/sampler_threshold.h"
 
@@ -36,6 +37,7 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
       params.query_valid != nullptr ? params.query_valid + batch * params.queries : nullptr;
   key_valid_ = params.key_valid != nullptr ? params.key_valid + batch * params.keys : nullptr;
   stream_ = params.mask_keys[graph];
+  probe_stream_ = params.probe_keys != nullptr ? params.probe_keys[graph] : 0;
   exploration_ = exploration_units(params.exploration);
 
   stride_ = entry_stride(params.clusters);
@@ -45,13 +47,13 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
                      entries_.reserve(size(params.keys * stride_)), exponents_.data())) {
     return false;
   }
-  const QuantizedKeys keys = {.clusters = params.clusters,
-                              .stride = stride_,
-                              .exponents = exponents_,
-                              .entries = entries_.data(),
-                              .valid = key_valid_};
-  cells_.prepare(keys, stream_, params.law, exploration_, form);
-  sums_.prepare(keys);
+  keys_ = {.clusters = params.clusters,
+           .stride = stride_,
+           .exponents = exponents_,
+           .entries = entries_.data(),
+           .valid = key_valid_};
+  cells_.prepare(keys_, stream_, params.law, exploration_, form);
+  sums_.prepare(keys_);
   return true;
 }
 
@@ -201,13 +203,7 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
     scratch.thresholds.resize(size(kGroupRows * params_->keys));
   }
   EdgeList& list = *rows.list;
-  list.row_offsets.assign(1, 0);
-  list.columns.clear();
-  list.gates.clear();
-  list.diagonal_forced = params_->self_loops == SelfLoops::kAdd;
-  list.drawn_edges = 0;
-  list.forced_edges = 0;
-  list.valid_cells = 0;
+  start_list(*params_, list);
   rows.first_row = first;
   rows.closed_gates = 0;
 
@@ -232,10 +228,42 @@ bool GraphSampler::draw(std::int64_t first, std::int64_t last, SamplerScratch& s
           append_cells(row, i, scratch, rows);
         }
       }
+      if (params_->probe_keys != nullptr) {
+        if (has_keys && query_valid(row)) append_row_probes(row, i, scratch, list);
+        list.probes.row_offsets.push_back(std::ssize(list.probes.columns));
+      }
       list.row_offsets.push_back(std::ssize(list.columns));
     }
   }
   return true;
+}
+
+void GraphSampler::append_row_probes(std::int64_t row, int member, const SamplerScratch& scratch,
+                                     EdgeList& list) const {
+  append_probes({.law = params_->law,
+                 .exploration = exploration_,
+                 .probe_key = probe_stream_,
+                 .probe_rate = params_->probe_rate,
+                 .number = static_cast<std::uint32_t>(row),
+                 .excluded_key = params_->self_loops == SelfLoops::kNone ? -1 : row,
+                 .weights = weight_row(member, scratch)},
+                keys_, list.row_offsets.back(), list);
+}
+
+void start_list(const SamplingParams& params, EdgeList& list) {
+  list.row_offsets.assign(1, 0);
+  list.columns.clear();
+  list.gates.clear();
+  list.probabilities.clear();
+  list.probes.row_offsets.clear();
+  if (params.probe_keys != nullptr) list.probes.row_offsets.push_back(0);
+  list.probes.columns.clear();
+  list.probes.gates.clear();
+  list.probes.probabilities.clear();
+  list.diagonal_forced = params.self_loops == SelfLoops::kAdd;
+  list.drawn_edges = 0;
+  list.forced_edges = 0;
+  list.valid_cells = 0;
 }
 
 void open_gates(EdgeList& list, std::int64_t first_row) {

@@ -42,6 +42,9 @@ struct DrawnRows {
   std::int64_t closed_gates = 0;  ///< drawn edges whose gate is not 1
 };
 
+/// Empties a list, its memory kept; with one row offset, as a list without rows has.
+void start_list(const SamplingParams& params, EdgeList& list);
+
 /// The graph of one (sample, head): its quantised keys, and how rows become edges.
 class GraphSampler {
  public:
@@ -68,16 +71,21 @@ class GraphSampler {
   void append_linear(std::int64_t row, int member, const RowPlan& plan, SamplerScratch& scratch,
                      DrawnRows& rows) const;
 
+  void append_row_probes(std::int64_t row, int member, const SamplerScratch& scratch,
+                         EdgeList& list) const;
+
   const SamplingParams* params_ = nullptr;
   const HeadBlock* block_ = nullptr;
   const float* query_membership_ = nullptr;    ///< [queries, clusters]
   const std::uint8_t* query_valid_ = nullptr;  ///< [queries] or null
   const std::uint8_t* key_valid_ = nullptr;    ///< [keys] or null
   PhiloxKey stream_ = 0;
+  PhiloxKey probe_stream_ = 0;
   std::uint32_t exploration_ = 0;
   std::int64_t stride_ = 0;               ///< of entries_
   AlignedBuffer<std::uint16_t> entries_;  ///< [keys, stride]
   std::vector<std::uint8_t> exponents_;   ///< [keys]
+  QuantizedKeys keys_;                    ///< all of them
   CellSampler cells_;
   KeySums sums_;
 };

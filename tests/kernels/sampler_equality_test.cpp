@@ -27,6 +27,11 @@ void expect_equal(const EdgeList& expected, const EdgeList& found) {
   EXPECT_EQ(expected.row_offsets, found.row_offsets);
   EXPECT_EQ(expected.columns, found.columns);
   EXPECT_EQ(expected.gates, found.gates);
+  EXPECT_EQ(expected.probabilities, found.probabilities);
+  EXPECT_EQ(expected.probes.row_offsets, found.probes.row_offsets);
+  EXPECT_EQ(expected.probes.columns, found.probes.columns);
+  EXPECT_EQ(expected.probes.gates, found.probes.gates);
+  EXPECT_EQ(expected.probes.probabilities, found.probes.probabilities);
   EXPECT_EQ(expected.diagonal_forced, found.diagonal_forced);
   EXPECT_EQ(expected.drawn_edges, found.drawn_edges);
   EXPECT_EQ(expected.forced_edges, found.forced_edges);
@@ -62,6 +67,8 @@ TEST(SamplerEquality, RandomProblemsOnEveryTarget) {
     problem.params.self_loops = static_cast<SelfLoops>(trial % 3);
     constexpr double kExplorations[] = {0.0, 0.01, 0.0, 1.0, 0.3, 0.0, 1e-4};
     problem.params.exploration = kExplorations[trial % 7];
+    constexpr double kProbeRates[] = {0.0, 0.1, 1.0, 0.7};
+    problem.params.probe_rate = kProbeRates[trial % 4];
     if (trial % 4 == 1) {
       // Keys and queries whose magnitudes differ by 10^4.
       for (std::size_t j = 0; j < problem.key.size() / clusters; ++j) {
@@ -86,6 +93,7 @@ TEST(SamplerEquality, RandomProblemsOnEveryTarget) {
 TEST(SamplerEquality, ThreadsAndReuseOfMemoryChangeNothing) {
   Problem problem = mixed_problem(5, 1, 3, 600, 210, 9, 0.7F);
   problem.params.exploration = 0.01;
+  problem.params.probe_rate = 0.2;
   const SamplingParams& params = problem.point();
   SerialExecutor serial;
   std::vector<EdgeList> expected(3);
@@ -119,6 +127,25 @@ TEST(SamplerEquality, PiecesJoinTheirGates) {
   }
 }
 
+TEST(SamplerEquality, WithoutProbeKeysNothingIsKept) {
+  Problem problem = mixed_problem(5, 1, 1, 50, 40, 9, 0.7F);
+  problem.params.probe_rate = 0.5;
+  SamplingParams params = problem.point();
+  SerialExecutor serial;
+  std::vector<EdgeList> graphs(1);
+  ASSERT_TRUE(cpu::sample_edges(params, serial, graphs).ok());
+  EXPECT_EQ(graphs[0].probabilities.size(), graphs[0].columns.size());
+  EXPECT_FALSE(graphs[0].probes.columns.empty());
+  const std::vector<std::int32_t> columns = graphs[0].columns;
+  params.probe_keys = nullptr;
+  params.probe_rate = 0.0;
+  ASSERT_TRUE(cpu::sample_edges(params, serial, graphs).ok());
+  EXPECT_EQ(graphs[0].columns, columns);
+  EXPECT_TRUE(graphs[0].probabilities.empty());
+  EXPECT_TRUE(graphs[0].probes.row_offsets.empty());
+  EXPECT_TRUE(graphs[0].probes.columns.empty());
+}
+
 TEST(SamplerEquality, PaddingDoesNotReachTheMask) {
   // The same sample in two padded lengths, and with other numbers in its padding.
   const Problem sample = mixed_problem(8, 1, 1, 70, 70, 5, 0.2F);
@@ -140,6 +167,7 @@ TEST(SamplerEquality, PaddingDoesNotReachTheMask) {
     std::vector<EdgeList> found(1);
     ASSERT_EQ(cpu::sample_edges(problem.point(), serial, found).message(), "");
     found[0].row_offsets.resize(71);
+    found[0].probes.row_offsets.resize(71);
     graphs.push_back(found);
   }
   expect_equal(graphs[0][0], graphs[1][0]);
