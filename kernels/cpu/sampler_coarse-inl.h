@@ -22,9 +22,11 @@ namespace {
 #if HWY_TARGET == HWY_AVX3_DL
 
 constexpr bool kHasCoarseForm = true;
-constexpr int kKeyShift = 8;
-/// The upper bits of an entry of a key: below 2^7.
-constexpr std::uint32_t kLargestKeyByte = 127;
+/// Keys keep the upper 8 of their 15 bits, weights 7: rounding keys down costs more than rounding
+/// weights to nearest.
+constexpr int kKeyShift = 7;
+constexpr std::uint32_t kLargestKeyByte = 255;
+constexpr std::uint16_t kLargestWeightByte = 127;
 
 /// Where a cell lies in a block: packing two vectors of 32-bit numbers, which works in quarters,
 /// leaves the cells in their order.
@@ -41,13 +43,13 @@ void PackCoarse(const std::uint16_t* entries, const std::uint8_t* exponents, std
     for (int cell = 0; cell < kBlockKeys; ++cell) {
       const std::int64_t key = block * kBlockKeys + cell;
       const int slot = coarse_slot(cell);
-      std::int8_t* to = tiles.tiles.data() + block * kBlockKeys * 4 * fours + 4L * slot;
+      std::uint8_t* to = tiles.tiles.data() + block * kBlockKeys * 4 * fours + 4L * slot;
       for (std::int64_t four = 0; four < fours; ++four, to += 4 * kBlockKeys) {
         for (int c = 0; c < 4; ++c) {
           // Entries are filled up with zeros, at least to a whole 4.
           to[c] = key < keys
-                      ? static_cast<std::int8_t>(entries[key * stride + 4 * four + c] >> kKeyShift)
-                      : std::int8_t{0};
+                      ? static_cast<std::uint8_t>(entries[key * stride + 4 * four + c] >> kKeyShift)
+                      : std::uint8_t{0};
         }
       }
       tiles.exponents.data()[block * kBlockKeys + slot] =
@@ -56,7 +58,7 @@ void PackCoarse(const std::uint16_t* entries, const std::uint8_t* exponents, std
   }
 }
 
-/// W of one row in 8 bits, and the constants of its bounds: in units of 2^unit_bits,
+/// W of one row in 7 bits, and the constants of its bounds: in units of 2^unit_bits,
 ///   sum of the products - below <= acc <= sum of the products + above.
 struct CoarseRow {
   const std::uint8_t* weights = nullptr;
@@ -70,14 +72,14 @@ constexpr std::int32_t divide_up(std::uint32_t value, int bits) {
   return static_cast<std::int32_t>((value + ((1U << bits) - 1)) >> bits);
 }
 
-/// With W = 2^s w + e and K = 2^8 k + r, where w rounds to nearest and k rounds down:
-///   acc = 2^(s + 8) sum w k + 2^8 sum e k + sum W r,  0 <= k <= 127,  0 <= r <= 255.
+/// With W = 2^s w + e and K = 2^7 k + r, where w rounds to nearest and k rounds down:
+///   acc = 2^(s + 7) sum w k + 2^7 sum e k + sum W r,  0 <= k <= 255,  0 <= r <= 127.
 HWY_INLINE CoarseRow coarsen_row(const std::uint16_t* weights, std::int64_t clusters,
                                  std::uint8_t* bytes) {
   const int unit_bits = coarse_unit_bits(weights, clusters);
   const int shift = unit_bits - kKeyShift;
   const ShortWord half = hn::Set(kShortWords, static_cast<std::uint16_t>((1U << shift) >> 1));
-  const ShortWord largest = hn::Set(kShortWords, 255);
+  const ShortWord largest = hn::Set(kShortWords, kLargestWeightByte);
   const Half one = hn::Set(Halves(), 1);
   Sum sums = hn::Zero(Sums());
   Sum rounded_down = sums;
@@ -143,10 +145,10 @@ struct KeepLowerBounds {
   }
 };
 
-/// sum + the products of the fours of 8-bit lanes, unsigned times signed.
+/// sum + the products of the fours of 8-bit lanes.
 HWY_INLINE Sum add_byte_products(Sum weights, Sum keys, Sum sum) {
   // As an intrinsic, g++ 12 copies and spills the accumulators.
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(weights.raw), "v"(keys.raw));
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(keys.raw), "v"(weights.raw));
   return sum;
 }
 
@@ -161,7 +163,7 @@ HWY_INLINE void add_bytes(const std::uint8_t* four, Sum a, Sum b, Sum c, Sum d, 
 }
 
 /// Hands `finish` the sums of kDotRows rows with a block of cells, less what is below them.
-HWY_INLINE void coarse_dots(const std::int8_t* tile, std::int64_t fours, const CoarseRow* rows,
+HWY_INLINE void coarse_dots(const std::uint8_t* tile, std::int64_t fours, const CoarseRow* rows,
                             int first_row, const KeepLowerBounds& finish) {
   rows += first_row;
   RowSums row0(hn::Set(Sums(), -rows[0].below));
@@ -206,7 +208,7 @@ void SampleCoarsely(const CellsCall& call) {
       hn::Set(kShortWords, static_cast<std::uint16_t>(call.exploration >> 16));
   const std::int64_t fours = (call.clusters + 3) / 4;
   for (std::int64_t block = 0; block < call.blocks; ++block) {
-    const std::int8_t* tile = call.coarse->tiles.data() + block * kBlockKeys * 4 * fours;
+    const std::uint8_t* tile = call.coarse->tiles.data() + block * kBlockKeys * 4 * fours;
     const KeepLowerBounds finish = {shifts, call.coarse->exponents.data() + block * kBlockKeys,
                                     exploration, halves};
     for (int row = 0; row < call.rows; row += kDotRows) {

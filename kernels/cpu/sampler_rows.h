@@ -35,9 +35,9 @@ struct DotTiles {
   [[nodiscard]] std::int64_t pairs() const { return (clusters + 1) / 2; }
 };
 
-/// The upper 7 bits of the entries of the keys: [blocks][4s of clusters][64 in coarse order][4].
+/// The upper 8 bits of the entries of the keys: [blocks][4s of clusters][64 in coarse order][4].
 struct CoarseTiles {
-  AlignedBuffer<std::int8_t> tiles;
+  AlignedBuffer<std::uint8_t> tiles;
   AlignedBuffer<std::int32_t> exponents;  ///< [blocks, 64] in coarse order; 31 for padding
 };
 
@@ -174,10 +174,10 @@ void sample_every_cell(const CellsCall& call);
 /// Has 8-bit dot products decide most cells, and computes the exact thresholds of the rest. Only
 /// where form_costs() says so, and for rows that fits_coarse().
 void sample_coarsely(const CellsCall& call);
-/// log2 of what the 8-bit products of a row count: its largest weight takes 8 bits, the keys lose
-/// their lower 8.
+/// log2 of what the products of a row count: its largest weight takes 7 bits, the keys lose their
+/// lower 7.
 [[nodiscard]] inline int coarse_unit_bits(const std::uint16_t* weights, std::int64_t clusters) {
-  std::uint32_t all = 128;
+  std::uint32_t all = 64;
   for (std::int64_t c = 0; c < clusters; ++c) all |= weights[c];
   return 32 - __builtin_clz(all);
 }
