@@ -133,13 +133,6 @@ void check_attention(const Attention& attention, Checker& checker) {
   checker.whole("model.attention.density_ramp_steps", attention.density_ramp_steps(), 0,
                 kMostSteps);
   checker.number("model.attention.dropout", attention.dropout(), 0.0, 1.0);
-  if (attention.estimator() == Attention::TRAPEZOID) {
-    checker.wrong(path + "estimator", "PAPER or REFERENCE",
-                  "TRAPEZOID, which this version cannot train with yet");
-  }
-  if (attention.path() == Attention::DENSE) {
-    checker.wrong(path + "path", "AUTO or SPARSE", "DENSE, which this version does not have yet");
-  }
   if (attention.type() == Attention::FULL && attention.dropout() > 0.0) {
     checker.wrong(path + "dropout",
                   "0 with attention.type FULL, because LibTorch's own attention draws its dropout "

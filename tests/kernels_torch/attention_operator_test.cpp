@@ -299,6 +299,45 @@ TEST(AttentionOperator, PassesOnTheKernelsOwnWords) {
   }
 }
 
+// The kernels are held against the reference elsewhere; here, that keys and rates arrive.
+TEST(AttentionOperator, TrapezoidProbesByItsOwnKeys) {
+  const auto gradient_of_memberships = [](std::int64_t first_sample, double rate) {
+    AttentionProblem problem = random_problem({}, 21);
+    problem.options.estimator = Estimator::kTrapezoid;
+    problem.options.probe_rate = rate;
+    problem.probe_keys = stream_keys(StreamPurpose::kProbe, 2, 3, first_sample);
+    problem.require_gradients();
+    problem.run().output.square().sum().backward();
+    return problem.query_membership.grad();
+  };
+  const at::Tensor gradient = gradient_of_memberships(0, 0.3);
+  EXPECT_TRUE(at::equal(gradient, gradient_of_memberships(0, 0.3)));
+  EXPECT_FALSE(at::equal(gradient, gradient_of_memberships(7, 0.3)));
+  EXPECT_TRUE(at::equal(gradient_of_memberships(0, 1.0), gradient_of_memberships(7, 1.0)));
+  EXPECT_TRUE(at::equal(gradient_of_memberships(0, 0.0), gradient_of_memberships(7, 0.0)));
+  // Probes are an unbiased sample of all non-edges: the mean over keys nears the whole.
+  constexpr int kDraws = 200;
+  at::Tensor mean = at::zeros_like(gradient);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    mean += gradient_of_memberships(2 * draw, 0.3) / kDraws;
+  }
+  const at::Tensor whole = gradient_of_memberships(0, 1.0);
+  const double single = (gradient - whole).norm().item<double>();
+  // The error falls as 1 / sqrt(draws), to 7 %.
+  EXPECT_LT((mean - whole).norm().item<double>(), 0.12 * single);
+}
+
+TEST(AttentionOperator, TrapezoidNeedsProbeKeys) {
+  AttentionProblem problem = random_problem({}, 22);
+  problem.options.estimator = Estimator::kTrapezoid;
+  try {
+    problem.run();
+    FAIL() << "TRAPEZOID without probe keys was accepted";
+  } catch (const c10::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("probe_keys: expected a tensor [batch, heads]"));
+  }
+}
+
 TEST(AttentionOperator, RefusesAnUnknownGraph) {
   const auto graphs = std::get<3>(random_problem({}, 14).run_operator());
   EXPECT_EQ(graphs->size(), 6);

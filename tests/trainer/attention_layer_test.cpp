@@ -28,6 +28,16 @@ TEST(AttentionOptions, SayWhatTheConfigurationSays) {
   EXPECT_EQ(options.dropout, 0.25);
   EXPECT_EQ(options.probe_rate, 0.0) << "only TRAPEZOID probes";
 
+  const auto probing = attention_options(
+      attention("estimator: TRAPEZOID probe_rate: 0.3 path: DENSE"), MaskControl::kLearned, true);
+  EXPECT_EQ(probing.estimator, kernels::Estimator::kTrapezoid);
+  EXPECT_EQ(probing.probe_rate, 0.3);
+  EXPECT_EQ(probing.path, kernels::AttentionPath::kDense);
+  // Nothing learns in an evaluation.
+  EXPECT_EQ(
+      attention_options(attention("estimator: TRAPEZOID"), MaskControl::kLearned, false).probe_rate,
+      0.0);
+
   const auto defaults = attention_options(attention(""), MaskControl::kLearned, true);
   EXPECT_EQ(defaults.law, kernels::MaskLaw::kBernoulli);
   EXPECT_EQ(defaults.self_loops, kernels::SelfLoops::kAdd);

@@ -218,16 +218,12 @@ TEST(Validation, FindsEveryProblemAtOnce) {
 
 TEST(Validation, RefusesWhatIsNotBuiltYet) {
   Config config = parse_config(kSmall, "test");
-  EXPECT_THAT(apply_overrides(config,
-                              std::vector<std::string>{
-                                  "model.attention.estimator=TRAPEZOID",
-                                  "model.attention.path=DENSE", "runtime.device=CUDA",
-                                  "model.attention.type=FULL", "model.attention.dropout=0.1"}),
+  EXPECT_THAT(apply_overrides(config, std::vector<std::string>{"runtime.device=CUDA",
+                                                               "model.attention.type=FULL",
+                                                               "model.attention.dropout=0.1"}),
               IsEmpty());
   EXPECT_THAT(config_problems(config),
-              ElementsAre(HasSubstr("model.attention.estimator: expected PAPER or REFERENCE"),
-                          HasSubstr("model.attention.path: expected AUTO or SPARSE"),
-                          HasSubstr("model.attention.dropout: expected 0 with attention.type FULL"),
+              ElementsAre(HasSubstr("model.attention.dropout: expected 0 with attention.type FULL"),
                           HasSubstr("runtime.device: expected AUTO or CPU")));
 }
 
