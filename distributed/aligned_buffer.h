@@ -7,10 +7,13 @@
 #include <new>
 #include <span>
 
+#include "distributed/lasting_memory.h"
+
 namespace sbm::distributed {
 
 /// Floats at a 64-byte boundary, zero at first: the alignment that LibTorch's own tensors have, so
-/// that vectorised loops over views of the buffer take the same path in every run.
+/// that vectorised loops over views of the buffer take the same path in every run. Lasting memory:
+/// collectives may use it.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
@@ -27,7 +30,9 @@ class AlignedBuffer {
  private:
   static constexpr std::align_val_t kAlignment{64};
   struct Delete {
-    void operator()(float* data) const { ::operator delete[](data, kAlignment); }
+    void operator()(float* data) const {
+      if (!lasting_memory_is_kept.load()) ::operator delete[](data, kAlignment);
+    }
   };
   std::unique_ptr<float[], Delete> data_;
   std::size_t size_ = 0;

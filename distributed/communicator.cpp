@@ -1,37 +1,41 @@
 #include "distributed/communicator.h"
 
+#include "distributed/lasting_memory.h"
+
 namespace sbm::distributed {
 
 std::vector<std::string> all_gather_strings(Communicator& communicator, const std::string& mine) {
   const auto ranks = static_cast<std::size_t>(communicator.world_size());
-  const auto own_length = static_cast<std::uint64_t>(mine.size());
-  std::vector<std::uint64_t> lengths(ranks);
+  const LastingVector<std::uint64_t> own_length = {mine.size()};
+  LastingVector<std::uint64_t> lengths(ranks);
   std::vector<std::size_t> offsets(ranks + 1);
   for (std::size_t r = 0; r <= ranks; ++r) offsets[r] = r * sizeof(std::uint64_t);
   communicator
-      .all_gather(std::as_bytes(std::span(&own_length, 1)),
-                  std::as_writable_bytes(std::span(lengths)), offsets)
+      .all_gather(std::as_bytes(std::span(own_length)), std::as_writable_bytes(std::span(lengths)),
+                  offsets)
       ->wait();
 
   for (std::size_t r = 0; r < ranks; ++r) offsets[r + 1] = offsets[r] + lengths[r];
-  std::string all(offsets[ranks], '\0');
+  const LastingVector<char> own(mine.begin(), mine.end());
+  LastingVector<char> all(offsets[ranks]);
   communicator
-      .all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)), offsets)
+      .all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)), offsets)
       ->wait();
 
   std::vector<std::string> strings(ranks);
   for (std::size_t r = 0; r < ranks; ++r) {
-    strings[r] = all.substr(offsets[r], offsets[r + 1] - offsets[r]);
+    strings[r].assign(all.data() + offsets[r], lengths[r]);
   }
   return strings;
 }
 
 std::string broadcast_string(Communicator& communicator, const std::string& value, int root) {
-  auto length = static_cast<std::uint64_t>(value.size());
-  communicator.broadcast(std::as_writable_bytes(std::span(&length, 1)), root)->wait();
-  std::string result = communicator.rank() == root ? value : std::string(length, '\0');
+  LastingVector<std::uint64_t> length = {value.size()};
+  communicator.broadcast(std::as_writable_bytes(std::span(length)), root)->wait();
+  LastingVector<char> result(value.begin(), value.end());
+  result.resize(length[0]);
   communicator.broadcast(std::as_writable_bytes(std::span(result)), root)->wait();
-  return result;
+  return {result.begin(), result.end()};
 }
 
 }  // namespace sbm::distributed

@@ -26,7 +26,8 @@ class Work {
 };
 
 /// One rank's end of a group. Every rank calls the same operations in the same order, from one
-/// thread. Buffers stay alive and untouched until wait(). Host memory for MPI and SingleProcess.
+/// thread. Buffers stay alive and untouched until wait(); since an error may come before that, they
+/// are lasting memory (LastingVector, AlignedBuffer). Host memory for MPI and SingleProcess.
 class Communicator {
  public:
   virtual ~Communicator() = default;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "distributed/lasting_memory.h"
 #include "distributed/mpi_check.h"
 
 namespace sbm::distributed {
@@ -51,7 +52,9 @@ MpiWork::MpiWork(std::shared_ptr<MpiGroup> group, std::string operation)
 }
 
 MpiWork::~MpiWork() {
-  if (!finished_) group_->abandoned = operation_;
+  if (finished_) return;
+  group_->abandoned = operation_;
+  keep_lasting_memory();
 }
 
 MPI_Request* MpiWork::add(int peer, int expected) {

@@ -26,7 +26,7 @@ struct MpiGroup {
   /// "rank 1 of 4 (host node07)".
   [[nodiscard]] std::string who() const;
   /// Throws InternalError on another thread than the group's, CommunicationError after an
-  /// abandoned operation: its buffers are gone, while MPI may still write into them.
+  /// abandoned operation: what it did to its buffers, and will do yet, nobody knows.
   void check_usable(const std::string& operation) const;
 };
 

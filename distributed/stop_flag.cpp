@@ -5,9 +5,9 @@
 #include <cerrno>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 #include "base/error.h"
+#include "distributed/lasting_memory.h"
 
 namespace sbm::distributed {
 namespace {
@@ -49,7 +49,7 @@ StopDecision agree_on_stop(Communicator& communicator, const StopRequest& mine,
   constexpr std::size_t kTimeLimit = kStopSignals.size();
   constexpr std::size_t kStep = kTimeLimit + 1;
   constexpr std::size_t kFlags = kStep + 1;
-  std::vector<std::int64_t> values(kFlags + counts.size());
+  LastingVector<std::int64_t> values(kFlags + counts.size());
   bool known = mine.signal == 0;
   for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
     values[i] = mine.signal == kStopSignals[i] ? 1 : 0;

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "distributed/lasting_memory.h"
 #include "distributed/sum_tree.h"
 
 namespace sbm::distributed {
@@ -44,7 +45,7 @@ std::vector<double> tree_all_reduce(Communicator& communicator, std::int64_t cou
   if (count == 0 || width == 0) return std::vector<double>(columns);
 
   std::vector<double> values(mine.begin(), mine.end());
-  std::vector<double> partials;
+  LastingVector<double> partials;
   for (const ElementRange& node : maximal_subtrees(count, run)) {
     const auto first = static_cast<std::size_t>(node.begin - run.begin) * columns;
     const auto sum = sum_subtree(node, columns, std::span(values).subspan(first));
@@ -58,14 +59,13 @@ std::vector<double> tree_all_reduce(Communicator& communicator, std::int64_t cou
     all_ranges.insert(all_ranges.end(), theirs.begin(), theirs.end());
     offsets.push_back(all_ranges.size() * columns * sizeof(double));
   }
-  std::vector<double> all(all_ranges.size() * columns);
+  LastingVector<double> all(all_ranges.size() * columns);
   communicator
       .all_gather(std::as_bytes(std::span(partials)), std::as_writable_bytes(std::span(all)),
                   offsets)
       ->wait();
   apply(merge_order({0, count}, all_ranges), columns, all);
-  all.resize(columns);
-  return all;
+  return {all.begin(), all.begin() + width};
 }
 
 }  // namespace sbm::distributed

@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <memory>
 #include <utility>
 
 #include "base/error.h"
+#include "distributed/aligned_buffer.h"
 #include "trainer/initialisation.h"
 
 namespace sbm::trainer {
@@ -106,6 +108,14 @@ at::Tensor view(float* flat, const distributed::FlatLayout::Entry& entry) {
   return at::from_blob(flat + entry.range.begin, entry.spec.shape, at::kFloat);
 }
 
+// Ranks gather the updated weights into this memory.
+at::Tensor zeros_in_lasting_memory(std::int64_t size) {
+  auto buffer = std::make_shared<distributed::AlignedBuffer>(static_cast<std::size_t>(size));
+  float* data = buffer->data();
+  return at::from_blob(
+      data, {size}, [buffer = std::move(buffer)](void*) {}, at::kFloat);
+}
+
 }  // namespace
 
 std::vector<ParameterSpec> parameter_specs(const Model& model, const ModelShape& shape) {
@@ -119,10 +129,10 @@ std::vector<ParameterSpec> parameter_specs(const Model& model, const ModelShape&
 ModelParameters::ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed)
     : shape_(shape),
       layout_(parameter_specs(model, shape)),
-      flat_(at::zeros({layout_.size()}, at::kFloat)) {
+      flat_(zeros_in_lasting_memory(layout_.size())) {
   auto* flat = flat_.mutable_data_ptr<float>();
   if (reinterpret_cast<std::uintptr_t>(flat) % 64 != 0) {
-    throw InternalError("weights: expected memory aligned to 64 bytes from LibTorch");
+    throw InternalError("weights: expected memory aligned to 64 bytes");
   }
   const std::vector<Parameter> parameters = list_parameters(model, shape);
   for (std::size_t i = 0; i < parameters.size(); ++i) {

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <span>
 
 #include "base/error.h"
+#include "distributed/lasting_memory.h"
 #include "distributed/tree_all_reduce.h"
 #include "trainer/batch_tensors.h"
 #include "trainer/loss.h"
@@ -44,7 +44,7 @@ std::int64_t TrainStep::count_targets(const std::vector<data::Batch>& batches) c
     targets +=
         std::ranges::count_if(batch.token_labels, [](std::int32_t label) { return label >= 0; });
   }
-  std::array<std::int64_t, 1> sum = {targets};
+  distributed::LastingVector<std::int64_t> sum = {targets};
   communicator_.all_reduce_sum(sum)->wait();
   return sum[0];
 }

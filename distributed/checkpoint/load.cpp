@@ -10,6 +10,7 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "distributed/checkpoint/checkpoint_reader.h"
 #include "distributed/checkpoint/printable.h"
+#include "distributed/lasting_memory.h"
 
 namespace sbm::distributed::checkpoint {
 namespace {
@@ -96,9 +97,10 @@ Restored load(Communicator& communicator, const std::filesystem::path& folder,
   std::vector<Destination> destinations = {{"", {0, layout.size()}, weights}};
   // A rank without a shard has empty spans though the others load moments: only the size of all
   // shards together tells.
-  std::int64_t moments = checked_cast<std::int64_t>(first_moment.size(), "moments");
-  communicator.all_reduce_sum(std::span(&moments, 1))->wait();
-  if (moments != 0) {
+  LastingVector<std::int64_t> moments = {
+      checked_cast<std::int64_t>(first_moment.size(), "moments")};
+  communicator.all_reduce_sum(moments)->wait();
+  if (moments[0] != 0) {
     destinations.push_back({std::string(kFirstMomentPrefix), shard, first_moment});
     destinations.push_back({std::string(kSecondMomentPrefix), shard, second_moment});
   }

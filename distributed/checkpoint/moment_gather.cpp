@@ -16,8 +16,8 @@ std::vector<Segment> window_segments(const PlannedFile* file, std::int64_t windo
   return segments_of(*file, window_of(*file, window));
 }
 
-void append(std::vector<float>& to, std::span<const float> from, std::int64_t begin,
-            std::int64_t count) {
+template <typename Vector>
+void append(Vector& to, std::span<const float> from, std::int64_t begin, std::int64_t count) {
   if (count == 0) return;  // then `begin` may lie outside
   const auto part = from.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
   to.insert(to.end(), part.begin(), part.end());

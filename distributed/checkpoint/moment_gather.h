@@ -8,6 +8,7 @@
 #include "distributed/checkpoint/checkpoint.h"
 #include "distributed/checkpoint/file_plan.h"
 #include "distributed/communicator.h"
+#include "distributed/lasting_memory.h"
 
 namespace sbm::distributed::checkpoint {
 
@@ -35,8 +36,8 @@ class WindowGatherer {
 
   Communicator& communicator_;
   const Snapshot& snapshot_;
-  std::vector<float> send_;
-  std::vector<float> received_;
+  LastingVector<float> send_;
+  LastingVector<float> received_;
   std::vector<std::size_t> receive_offsets_;  // in bytes, by rank
   std::vector<float> data_;
 };

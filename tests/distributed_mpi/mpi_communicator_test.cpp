@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "distributed/lasting_memory.h"
 #include "tests/distributed/communicator_suite.h"
 #include "tests/distributed_mpi/world.h"
 
@@ -123,6 +124,7 @@ TEST(MpiCommunicator, RefusesToGoOnAfterAnAbandonedOperation) {
   } catch (const CommunicationError& error) {
     EXPECT_THAT(error.what(), HasSubstr("earlier barrier"));
   }
+  EXPECT_TRUE(lasting_memory_is_kept.load());
 }
 
 TEST(MpiCommunicator, OneThreadCallsMpi) {
