@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "base/checked.h"
 #include "kernels/cpu/sampler_graph.h"
+#include "kernels/cpu/sampler_pieces.h"
 #include "kernels/cpu/target.h"
 #include "kernels/sampler_check.h"
 
@@ -17,11 +20,6 @@ namespace {
 
 /// Rows of a piece when one graph is shared by several threads: whole groups.
 constexpr std::int64_t kPieceRows = 4 * std::int64_t{kGroupRows};
-
-template <typename T>
-void append(const std::vector<T>& from, std::vector<T>& to) {
-  to.insert(to.end(), from.begin(), from.end());
-}
 
 /// One call of sample_edges.
 class SamplingCall {
@@ -59,13 +57,9 @@ class SamplingCall {
     });
   }
 
-  bool prepare(GraphSampler& sampler, std::int64_t graph) {
+  void begin(GraphSampler& sampler, std::int64_t graph) {
     const std::int64_t head = graph % params_.heads;
-    if (!sampler.prepare(params_, graph / params_.heads, head,
-                         heads_[static_cast<std::size_t>(head)], form_)) {
-      bad_value_ = true;
-    }
-    return !bad_value_;
+    sampler.begin(params_, graph / params_.heads, head, heads_[static_cast<std::size_t>(head)]);
   }
 
   void draw(GraphSampler& sampler, std::int64_t first, std::int64_t last, DrawnRows& rows) {
@@ -77,7 +71,12 @@ class SamplingCall {
     ScratchPool<GraphSampler> samplers;
     for_each(graphs, [&](std::int64_t graph) {
       const auto sampler = samplers.lend();
-      if (!prepare(*sampler, graph)) return;
+      begin(*sampler, graph);
+      if (!sampler->quantize_keys(0, params_.keys)) {
+        bad_value_ = true;
+        return;
+      }
+      sampler->prepare(form_);
       DrawnRows rows{.list = &graphs_[static_cast<std::size_t>(graph)]};
       draw(*sampler, 0, params_.queries, rows);
       if (rows.closed_gates == 0) rows.list->gates.clear();
@@ -86,59 +85,32 @@ class SamplingCall {
 
   void draw_in_pieces(std::int64_t first, std::int64_t graphs) {
     const std::int64_t count = ceil_divide(params_.queries, kPieceRows);
+    const std::int64_t key_pieces = ceil_divide(params_.keys, kPieceRows);
     std::vector<GraphSampler> samplers(static_cast<std::size_t>(graphs));
-    std::vector<EdgeList> lists(static_cast<std::size_t>(graphs * count));
-    std::vector<DrawnRows> pieces(lists.size());
-    for_each(graphs, [&](std::int64_t graph) {
-      prepare(samplers[static_cast<std::size_t>(graph)], first + graph);
-    });
-    for_each(graphs * count, [&](std::int64_t i) {
-      DrawnRows& piece = pieces[static_cast<std::size_t>(i)];
-      piece.list = &lists[static_cast<std::size_t>(i)];
-      const std::int64_t row = i % count * kPieceRows;
-      draw(samplers[static_cast<std::size_t>(i / count)], row,
-           std::min(row + kPieceRows, params_.queries), piece);
-    });
-    for_each(graphs, [&](std::int64_t graph) {
-      join(std::span(pieces).subspan(static_cast<std::size_t>(graph * count),
-                                     static_cast<std::size_t>(count)),
-           graphs_[static_cast<std::size_t>(first + graph)]);
-    });
-  }
-
-  /// Throws std::bad_alloc.
-  void join(std::span<const DrawnRows> rows, EdgeList& graph) const {
-    start_list(params_, graph);
-    const bool gated = std::any_of(rows.begin(), rows.end(),
-                                   [](const DrawnRows& piece) { return piece.closed_gates > 0; });
-    std::size_t edges = 0;
-    for (const DrawnRows& piece : rows) edges += piece.list->columns.size();
-    graph.row_offsets.reserve(static_cast<std::size_t>(params_.queries) + 1);
-    graph.columns.reserve(edges);
-    if (gated) graph.gates.reserve(edges);
-    for (const DrawnRows& piece : rows) {
-      EdgeList& list = *piece.list;
-      const std::int64_t begin = std::ssize(graph.columns);
-      for (std::size_t i = 1; i < list.row_offsets.size(); ++i) {
-        graph.row_offsets.push_back(begin + list.row_offsets[i]);
-      }
-      append(list.columns, graph.columns);
-      append(list.probabilities, graph.probabilities);
-      const std::int64_t first_probe = std::ssize(graph.probes.columns);
-      for (std::size_t i = 1; i < list.probes.row_offsets.size(); ++i) {
-        graph.probes.row_offsets.push_back(first_probe + list.probes.row_offsets[i]);
-      }
-      append(list.probes.columns, graph.probes.columns);
-      append(list.probes.gates, graph.probes.gates);
-      append(list.probes.probabilities, graph.probes.probabilities);
-      if (gated) {
-        open_gates(list, piece.first_row);
-        append(list.gates, graph.gates);
-      }
-      graph.drawn_edges += list.drawn_edges;
-      graph.forced_edges += list.forced_edges;
-      graph.valid_cells += list.valid_cells;
+    PieceLists lists;
+    std::deque<JoinedGraph> joined;
+    for (std::int64_t graph = 0; graph < graphs; ++graph) {
+      begin(samplers[static_cast<std::size_t>(graph)], first + graph);
+      joined.emplace_back(params_, count, lists, graphs_[static_cast<std::size_t>(first + graph)]);
     }
+    for_each(graphs * key_pieces, [&](std::int64_t i) {
+      const std::int64_t key = i % key_pieces * kPieceRows;
+      const std::int64_t end = std::min(key + kPieceRows, params_.keys);
+      if (!samplers[static_cast<std::size_t>(i / key_pieces)].quantize_keys(key, end)) {
+        bad_value_ = true;
+      }
+    });
+    for_each(graphs,
+             [&](std::int64_t graph) { samplers[static_cast<std::size_t>(graph)].prepare(form_); });
+    for_each(graphs * count, [&](std::int64_t i) {
+      const auto graph = static_cast<std::size_t>(i / count);
+      const std::int64_t row = i % count * kPieceRows;
+      std::unique_ptr<EdgeList> list = lists.lend();
+      DrawnRows piece{.list = list.get()};
+      draw(samplers[graph], row, std::min(row + kPieceRows, params_.queries), piece);
+      if (!bad_value_) joined[graph].add(i % count, piece, std::move(list));
+    });
+    for (JoinedGraph& graph : joined) graph.finish();
   }
 
   const SamplingParams& params_;

@@ -27,12 +27,13 @@ void HeadBlock::pack(const float* block_matrix, std::int64_t clusters) {
   pack_tiles(entries.data(), stride, TileOrder::kNatural, columns);
 }
 
-bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
-                           const HeadBlock& block, CellForm form) {
+void GraphSampler::begin(const SamplingParams& params, std::int64_t batch, std::int64_t head,
+                         const HeadBlock& block) {
   params_ = &params;
   block_ = &block;
   const std::int64_t graph = batch * params.heads + head;
   query_membership_ = params.query_membership + graph * params.queries * params.clusters;
+  key_membership_ = params.key_membership + graph * params.keys * params.clusters;
   query_valid_ =
       params.query_valid != nullptr ? params.query_valid + batch * params.queries : nullptr;
   key_valid_ = params.key_valid != nullptr ? params.key_valid + batch * params.keys : nullptr;
@@ -42,19 +43,24 @@ bool GraphSampler::prepare(const SamplingParams& params, std::int64_t batch, std
 
   stride_ = entry_stride(params.clusters);
   exponents_.resize(size(params.keys));
-  if (!quantize_rows(params.key_membership + graph * params.keys * params.clusters, key_valid_,
-                     params.keys, params.clusters, stride_,
-                     entries_.reserve(size(params.keys * stride_)), exponents_.data())) {
-    return false;
-  }
-  keys_ = {.clusters = params.clusters,
+  entries_.reserve(size(params.keys * stride_));
+}
+
+bool GraphSampler::quantize_keys(std::int64_t first, std::int64_t last) {
+  return quantize_rows(key_membership_ + first * params_->clusters,
+                       key_valid_ != nullptr ? key_valid_ + first : nullptr, last - first,
+                       params_->clusters, stride_, entries_.data() + first * stride_,
+                       exponents_.data() + first);
+}
+
+void GraphSampler::prepare(CellForm form) {
+  keys_ = {.clusters = params_->clusters,
            .stride = stride_,
            .exponents = exponents_,
            .entries = entries_.data(),
            .valid = key_valid_};
-  cells_.prepare(keys_, stream_, params.law, exploration_, form);
+  cells_.prepare(keys_, stream_, params_->law, exploration_, form);
   sums_.prepare(keys_);
-  return true;
 }
 
 bool GraphSampler::query_valid(std::int64_t row) const {

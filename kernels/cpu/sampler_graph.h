@@ -48,10 +48,14 @@ void start_list(const SamplingParams& params, EdgeList& list);
 /// The graph of one (sample, head): its quantised keys, and how rows become edges.
 class GraphSampler {
  public:
-  /// Quantises the keys; false when a valid one has a value outside [0, 1]. `params` and `block`
-  /// must outlive the drawing. Throws std::bad_alloc.
-  bool prepare(const SamplingParams& params, std::int64_t batch, std::int64_t head,
-               const HeadBlock& block, CellForm form);
+  /// Chooses a graph. `params` and `block` must outlive the drawing. Throws std::bad_alloc.
+  void begin(const SamplingParams& params, std::int64_t batch, std::int64_t head,
+             const HeadBlock& block);
+  /// Quantises keys [first, last); any number of threads at once. False when a valid one has a
+  /// value outside [0, 1].
+  bool quantize_keys(std::int64_t first, std::int64_t last);
+  /// Gets ready to draw, when all keys are quantised. Throws std::bad_alloc.
+  void prepare(CellForm form);
 
   /// Replaces rows.list by rows [first, last); its row_offsets get last - first + 1 entries, and
   /// its gates one for every edge under POISSON or as soon as one is closed. Any number of threads
@@ -77,6 +81,7 @@ class GraphSampler {
   const SamplingParams* params_ = nullptr;
   const HeadBlock* block_ = nullptr;
   const float* query_membership_ = nullptr;    ///< [queries, clusters]
+  const float* key_membership_ = nullptr;      ///< [keys, clusters]
   const std::uint8_t* query_valid_ = nullptr;  ///< [queries] or null
   const std::uint8_t* key_valid_ = nullptr;    ///< [keys] or null
   PhiloxKey stream_ = 0;
