@@ -84,6 +84,10 @@ std::int64_t totals_width(std::int64_t layers, std::int64_t heads) {
          static_cast<std::int64_t>(kCountsOfAHead) * layers * heads;
 }
 
+at::Tensor class_probabilities(const at::Tensor& logits) {
+  return logits.detach().to(at::kDouble).softmax(-1);
+}
+
 Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
                     const at::Tensor& valid, const at::Tensor& edge_counts) {
   const at::Tensor rows = probabilities.detach().flatten(0, -2).to(at::kDouble);
@@ -106,7 +110,7 @@ Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
 }
 
 void ProbabilityAverage::add(const at::Tensor& logits) {
-  const at::Tensor probabilities = logits.detach().to(at::kDouble).softmax(-1);
+  const at::Tensor probabilities = class_probabilities(logits);
   sum_ = draws_ == 0 ? probabilities : sum_ + probabilities;
   ++draws_;
 }

@@ -63,7 +63,7 @@ Totals TrainStep::micro_batch(const data::Batch& batch, std::int64_t step,
       training.global_batch_size(), density_weight(config_.model().attention(), step + 1));
   loss.backward();
   reducer_.end_micro_batch();
-  return count_totals(output.logits.detach().softmax(-1), tensors.targets, tensors.input.valid,
+  return count_totals(class_probabilities(output.logits), tensors.targets, tensors.input.valid,
                       output.edge_counts);
 }
 

@@ -57,6 +57,19 @@ TEST(CountTotals, KeepsTheLossFiniteWhenAProbabilityUnderflows) {
       count_totals(at::tensor({1.0, NAN}, at::kDouble).view({1, 2}), target, valid, edges).loss));
 }
 
+// Logits are floats, and 20 and 120 apart they say more than a float's softmax can hold.
+TEST(ClassProbabilities, KeepTheLossOfSureAndOfVeryWrongPredictions) {
+  const at::Tensor edges = at::zeros({1, 1, 1, 3}, at::kLong);
+  const at::Tensor valid = at::ones({1, 1}, at::kBool);
+  const at::Tensor target = at::tensor({0}, at::kLong);
+  const auto loss = [&](float first, float second) {
+    const at::Tensor logits = at::tensor({first, second}, at::kFloat).view({1, 2});
+    return count_totals(class_probabilities(logits), target, valid, edges).loss;
+  };
+  EXPECT_NEAR(loss(20.0F, 0.0F), std::log1p(std::exp(-20.0)), 1e-14);
+  EXPECT_NEAR(loss(0.0F, 120.0F), 120.0, 1e-9);
+}
+
 TEST(Totals, PackAndUnpackAreInverse) {
   Totals totals;
   totals.loss = 1.5;
