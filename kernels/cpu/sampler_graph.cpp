@@ -162,7 +162,7 @@ void GraphSampler::append_linear(std::int64_t row, int member, const RowPlan& pl
                           .stream = stream_,
                           .row = static_cast<std::uint32_t>(row),
                           .excluded_key = params_->self_loops == SelfLoops::kNone ? -1 : row};
-  draw_linear_row(call, weight_row(member, scratch), plan, sums_, edges);
+  draw_linear_row(call, weight_row(member, scratch), plan, sums_, scratch.linear, edges);
   list.drawn_edges += std::ssize(edges);
   bool gated = params_->law == MaskLaw::kPoisson || !list.gates.empty();
   for (const LinearEdge& edge : edges) {

@@ -32,6 +32,7 @@ struct SamplerScratch {
   std::vector<std::uint32_t> thresholds;  ///< [kGroupRows, keys] of the drawn cells
   std::vector<std::int32_t> columns;      ///< of one row
   FormScratch forms;
+  LinearScratch linear;
   std::vector<LinearEdge> linear_edges;
 };
 

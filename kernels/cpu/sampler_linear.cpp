@@ -128,30 +128,52 @@ void KeySums::prepare(const QuantizedKeys& keys) {
   const auto stride = static_cast<std::size_t>(keys.stride);
   strip_count_ = ceil_divide(keys.count(), kStripKeys);
   sum_keys(keys, least_exponent_, scale_bits_,
-           strips_.reserve(static_cast<std::size_t>(strip_count_ + 1) * stride),
+           strips_.reserve(static_cast<std::size_t>((strip_count_ + 1) * keys.clusters)),
            totals_.largest.reserve(stride));
   std::uint32_t* low = totals_.low.reserve(stride);
   std::uint32_t* high = totals_.high.reserve(stride);
+  strips_per_weight_.resize(static_cast<std::size_t>(keys.clusters));
   for (std::int64_t c = 0; c < keys.stride; ++c) {
-    const std::uint64_t total = sum_before(strip_count_, c);
+    const std::uint64_t total = c < keys.clusters ? strip_sums(c)[strip_count_] : 0;
     low[c] = static_cast<std::uint32_t>(total);
     high[c] = static_cast<std::uint32_t>(total >> 32);
+    if (total > 0) {
+      strips_per_weight_[static_cast<std::size_t>(c)] =
+          static_cast<double>(strip_count_) / static_cast<double>(total);
+    }
   }
 }
 
 std::int64_t KeySums::find_key(std::int64_t cluster, std::uint64_t offset) const {
-  // The last strip with no more than `offset` before it, without a branch that depends on it.
-  std::int64_t strip = 0;
-  for (std::int64_t left = strip_count_; left > 1;) {
-    const std::int64_t half = left / 2;
-    strip += half * static_cast<std::int64_t>(sum_before(strip + half, cluster) <= offset);
-    left -= half;
+  const std::uint64_t* sums = strip_sums(cluster);
+  // Weights that are spread evenly are near their share; others are found in strides that double.
+  const double share =
+      static_cast<double>(offset) * strips_per_weight_[static_cast<std::size_t>(cluster)];
+  std::int64_t low = std::min(static_cast<std::int64_t>(share), strip_count_ - 1);
+  std::int64_t high = low + 1;
+  for (std::int64_t step = 1; sums[low] > offset; step *= 2) {
+    high = low;
+    low = std::max<std::int64_t>(low - step, 0);
   }
-  std::uint64_t sum = sum_before(strip, cluster);
-  for (std::int64_t key = strip * kStripKeys;; ++key) {
-    if (keys_.is_valid(key)) sum += proposal_scale(key).weight(keys_.row(key)[cluster]);
-    if (sum > offset) return key;
+  for (std::int64_t step = 1; sums[high] <= offset; step *= 2) {
+    low = high;
+    high = std::min(high + step, strip_count_);
   }
+  while (high - low > 1) {
+    const std::int64_t middle = (low + high) / 2;
+    (sums[middle] <= offset ? low : high) = middle;
+  }
+  // Without a branch that depends on the key.
+  std::uint64_t sum = sums[low];
+  const std::int64_t begin = low * kStripKeys;
+  const std::int64_t end = std::min(begin + kStripKeys, keys_.count());
+  std::int64_t found = begin;
+  for (std::int64_t key = begin; key < end; ++key) {
+    const std::uint64_t weight = proposal_scale(key).weight(keys_.row(key)[cluster]);
+    sum += keys_.is_valid(key) ? weight : 0;
+    found += static_cast<std::int64_t>(sum <= offset);
+  }
+  return found;
 }
 
 RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
@@ -179,29 +201,14 @@ RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
 }
 
 void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
-                     const KeySums& sums, std::vector<LinearEdge>& edges) {
-  edges.clear();
-  const QuantizedKeys& keys = sums.keys();
-  const auto thin = [&](std::int64_t key, std::uint64_t uniform) {
+                     const KeySums& sums, LinearScratch& scratch, std::vector<LinearEdge>& edges) {
+  scratch.keys.clear();
+  scratch.uniforms.clear();
+  const auto propose = [&](std::int64_t key, std::uint64_t uniform) {
     if (key == call.excluded_key) return;
-    const std::uint32_t accumulator = accumulate(row.weights, keys.row(key), keys.clusters);
-    const int shift = row.exponent + keys.exponents[static_cast<std::size_t>(key)];
-    const std::uint32_t probability = probability_units(accumulator, shift);
-    const std::uint32_t threshold = edge_threshold(call.law, probability, call.exploration);
-    if (threshold == 0) return;
-    // Both rates with kHazardBits fractional bits; the bound in plan_row keeps them below 16
-    // and 23.
-    const std::uint64_t hazard = negative_log(((std::uint64_t{1} << 32) - threshold) << 32);
-    const std::uint64_t weight = cell_weight(row, sums, key, accumulator);
-    const std::uint64_t rate = hazard_rate(weight, plan.fraction_bits) +
-                               (std::uint64_t{call.exploration} << (kHazardBits - 32));
-    if (mul_high(uniform, rate) < mul_high(hazard, std::uint64_t{plan.inverse_factor} << 48)) {
-      edges.push_back(
-          {static_cast<std::int32_t>(key),
-           edge_gate(call.law, threshold, is_saturated(probability, call.exploration))});
-    }
+    scratch.keys.push_back(static_cast<std::int32_t>(key));
+    scratch.uniforms.push_back(uniform);
   };
-
   std::int64_t cluster = 0;
   std::uint64_t cluster_begin = 0;
   for_each_arrival(call, {kClusterProcess, plan.cluster_total, plan.fraction_bits},
@@ -213,14 +220,38 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
                        here = row.weights[cluster] * sums.total(cluster);
                      }
                      const std::uint64_t offset = (position - cluster_begin) / row.weights[cluster];
-                     thin(sums.find_key(cluster, offset), uniform);
+                     propose(sums.find_key(cluster, offset), uniform);
                    });
   const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys());
   for_each_arrival(call, {kExplorationProcess, call.exploration * valid_keys, 32},
                    plan.inverse_factor, [&](std::uint64_t position, std::uint64_t uniform) {
-                     thin(sums.valid_key(position / call.exploration), uniform);
+                     propose(sums.valid_key(position / call.exploration), uniform);
                    });
 
+  const QuantizedKeys& keys = sums.keys();
+  scratch.accumulators.resize(scratch.keys.size());
+  accumulate_keys(row.weights, keys, scratch.keys.data(), std::ssize(scratch.keys),
+                  scratch.accumulators.data());
+  edges.clear();
+  for (std::size_t i = 0; i < scratch.keys.size(); ++i) {
+    const std::int32_t key = scratch.keys[i];
+    const std::uint32_t accumulator = scratch.accumulators[i];
+    const int shift = row.exponent + keys.exponents[static_cast<std::size_t>(key)];
+    const std::uint32_t probability = probability_units(accumulator, shift);
+    const std::uint32_t threshold = edge_threshold(call.law, probability, call.exploration);
+    if (threshold == 0) continue;
+    // Both rates with kHazardBits fractional bits; the bound in plan_row keeps them below 16
+    // and 23.
+    const std::uint64_t hazard = negative_log(((std::uint64_t{1} << 32) - threshold) << 32);
+    const std::uint64_t weight = cell_weight(row, sums, key, accumulator);
+    const std::uint64_t rate = hazard_rate(weight, plan.fraction_bits) +
+                               (std::uint64_t{call.exploration} << (kHazardBits - 32));
+    if (mul_high(scratch.uniforms[i], rate) <
+        mul_high(hazard, std::uint64_t{plan.inverse_factor} << 48)) {
+      edges.push_back(
+          {key, edge_gate(call.law, threshold, is_saturated(probability, call.exploration))});
+    }
+  }
   const auto before = [](const LinearEdge& a, const LinearEdge& b) { return a.column < b.column; };
   const auto equal = [](const LinearEdge& a, const LinearEdge& b) { return a.column == b.column; };
   std::sort(edges.begin(), edges.end(), before);

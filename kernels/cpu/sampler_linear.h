@@ -44,10 +44,9 @@ class KeySums {
   [[nodiscard]] std::int64_t find_key(std::int64_t cluster, std::uint64_t offset) const;
 
  private:
-  /// Of a cluster's proposal weights before this strip of kStripKeys keys.
-  [[nodiscard]] std::uint64_t sum_before(std::int64_t strip, std::int64_t cluster) const {
-    const std::int64_t half = keys_.stride / 2;
-    return strips_.data()[strip * keys_.stride + cluster % 2 * half + cluster / 2];
+  /// Running sums of a cluster's proposal weights before each strip, and their total.
+  [[nodiscard]] const std::uint64_t* strip_sums(std::int64_t cluster) const {
+    return strips_.data() + cluster * (strip_count_ + 1);
   }
 
   QuantizedKeys keys_;
@@ -56,7 +55,8 @@ class KeySums {
   std::int64_t strip_count_ = 0;
   AlignedBuffer<std::uint64_t> strips_;
   KeyTotals totals_;
-  std::vector<std::int32_t> valid_;  ///< the valid keys, ascending
+  std::vector<double> strips_per_weight_;  ///< [clusters]: where to look first
+  std::vector<std::int32_t> valid_;        ///< the valid keys, ascending
 };
 
 /// Which branch a row takes, and the constants of the linear one.
@@ -86,8 +86,16 @@ struct LinearRow {
   std::int64_t excluded_key = -1;  ///< never drawn: the diagonal unless SelfLoops::kNone
 };
 
-/// Replaces `edges` by the drawn edges of a row whose plan is linear, columns ascending.
+/// Working memory of draw_linear_row().
+struct LinearScratch {
+  std::vector<std::int32_t> keys;       ///< of the arrivals
+  std::vector<std::uint64_t> uniforms;  ///< that thin them
+  std::vector<std::uint32_t> accumulators;
+};
+
+/// Replaces `edges` by the drawn edges of a row whose plan is linear, columns ascending. The row's
+/// weights are filled up and aligned as the keys. Throws std::bad_alloc.
 void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
-                     const KeySums& sums, std::vector<LinearEdge>& edges);
+                     const KeySums& sums, LinearScratch& scratch, std::vector<LinearEdge>& edges);
 
 }  // namespace sbm::kernels::cpu

@@ -3,55 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cpu/sampler_rows.h"
 #include "kernels/sampler_probe.h"
 #include "kernels/sampler_threshold.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/sampler_probes.cpp"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-
-HWY_BEFORE_NAMESPACE();
-namespace sbm::kernels::cpu {
-namespace HWY_NAMESPACE {
-namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-/// accumulators[i] = sum over the clusters of W_ic K_jc for the key columns[i].
-void Accumulate(const std::uint16_t* weights, const QuantizedKeys& keys,
-                const std::int32_t* columns, std::int64_t count, std::uint32_t* accumulators) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::uint16_t* key = keys.row(columns[i]);
-#if HWY_TARGET == HWY_SCALAR
-    accumulators[i] = accumulate(weights, key, keys.clusters);
-#else
-    const hn::ScalableTag<std::int16_t> halves;
-    const hn::RepartitionToWide<decltype(halves)> sums;
-    const auto* left = reinterpret_cast<const std::int16_t*>(weights);
-    const auto* right = reinterpret_cast<const std::int16_t*>(key);
-    auto even = hn::Zero(sums);
-    auto odd = hn::Zero(sums);
-    for (std::int64_t c = 0; c < keys.clusters; c += hn::MaxLanes(halves)) {
-      even = hn::ReorderWidenMulAccumulate(sums, hn::Load(halves, left + c),
-                                           hn::Load(halves, right + c), even, odd);
-    }
-    accumulators[i] =
-        static_cast<std::uint32_t>(hn::GetLane(hn::SumOfLanes(sums, hn::Add(even, odd))));
-#endif
-  }
-}
-
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace sbm::kernels::cpu
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace sbm::kernels::cpu {
 namespace {
-
-HWY_EXPORT(Accumulate);
 
 constexpr std::int64_t kChunk = 256;
 
@@ -62,8 +19,7 @@ void for_each_cell(const ProbedRow& row, const QuantizedKeys& keys, const std::i
   std::uint32_t accumulators[kChunk];
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
     const std::int64_t size = std::min(kChunk, count - begin);
-    HWY_DYNAMIC_DISPATCH(Accumulate)
-    (row.weights.weights, keys, columns + begin, size, accumulators);
+    accumulate_keys(row.weights.weights, keys, columns + begin, size, accumulators);
     for (std::int64_t i = 0; i < size; ++i) {
       const auto key = static_cast<std::size_t>(columns[begin + i]);
       const std::uint32_t probability =
@@ -102,4 +58,3 @@ void append_probes(const ProbedRow& row, const QuantizedKeys& keys, std::int64_t
 }
 
 }  // namespace sbm::kernels::cpu
-#endif  // HWY_ONCE

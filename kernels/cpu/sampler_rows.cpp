@@ -25,6 +25,7 @@ HWY_EXPORT(QuantizeRows);
 HWY_EXPORT(MultiplyRows);
 HWY_EXPORT(RequantizeRows);
 HWY_EXPORT(SumKeys);
+HWY_EXPORT(AccumulateKeys);
 HWY_EXPORT(SumWeights);
 HWY_EXPORT(SampleEveryCell);
 HWY_EXPORT(PackCoarse);
@@ -69,6 +70,11 @@ void requantize_rows(const std::uint32_t* products, int count, const std::int32_
 void sum_keys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std::uint64_t* strips,
               std::uint32_t* largest) {
   HWY_DYNAMIC_DISPATCH(SumKeys)(keys, least_exponent, scale_bits, strips, largest);
+}
+
+void accumulate_keys(const std::uint16_t* weights, const QuantizedKeys& keys,
+                     const std::int32_t* columns, std::int64_t count, std::uint32_t* sums) {
+  HWY_DYNAMIC_DISPATCH(AccumulateKeys)(weights, keys, columns, count, sums);
 }
 
 RowTotals sum_weights(const std::uint16_t* weights, const KeyTotals& totals,

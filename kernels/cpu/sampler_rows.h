@@ -114,15 +114,20 @@ struct ProposalScale {
   }
 };
 
-/// Keys between two running sums of sum_keys().
+/// Keys between two running sums of sum_keys(): a strip.
 inline constexpr std::int64_t kStripKeys = 8;
 
 /// For each cluster, running sums of the valid keys' proposal weights,
-///   strips [strips of kStripKeys + 1][even clusters, then odd ones],
+///   strips [clusters, number of strips + 1],
 /// the first 0, the last the total; and the largest weight [keys.stride]. The scale of a key is
 /// scale_bits - (its exponent - least_exponent).
 void sum_keys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std::uint64_t* strips,
               std::uint32_t* largest);
+
+/// sums[i] = accumulate() of the weights and key columns[i], for `count` of them. Weights and keys
+/// are filled up with zeros to keys.stride, entry_stride(clusters), and aligned to vectors.
+void accumulate_keys(const std::uint16_t* weights, const QuantizedKeys& keys,
+                     const std::int32_t* columns, std::int64_t count, std::uint32_t* sums);
 
 /// Totals and largest weights of all keys in each cluster, [keys.stride], the totals as their lower
 /// and upper 32 bits.

@@ -1,5 +1,5 @@
-// Sums over keys and clusters that decide a row's branch, once for each instruction set. Included
-// by foreach_target.
+// Sums over keys and clusters, such as those that decide a row's branch, once for each instruction
+// set. Included by foreach_target.
 
 #if defined(SBM_KERNELS_CPU_SAMPLER_SUMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SBM_KERNELS_CPU_SAMPLER_SUMS_INL_H_
@@ -84,18 +84,36 @@ RowTotals SumWeights(const std::uint16_t* weights, const KeyTotals& totals, std:
 void SumKeys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std::uint64_t* strips,
              std::uint32_t* largest) {
   const std::int64_t stride = keys.stride;
-  std::memset(strips, 0, static_cast<std::size_t>(stride) * sizeof(*strips));
+  const std::int64_t count = (keys.count() + kStripKeys - 1) / kStripKeys;
+  HWY_ALIGN std::uint64_t sums[kWeightStride] = {};
   std::memset(largest, 0, static_cast<std::size_t>(stride) * sizeof(*largest));
-  for (std::int64_t key = 0; key < keys.count(); ++key) {
-    if (key % kStripKeys == 0) {
-      // The sums before this strip stay; those behind it start from them.
-      std::memcpy(strips + stride, strips, static_cast<std::size_t>(stride) * sizeof(*strips));
-      strips += stride;
+  for (std::int64_t strip = 0; strip <= count; ++strip) {
+    for (std::int64_t c = 0; c < keys.clusters; ++c) {
+      strips[c * (count + 1) + strip] = sums[c % 2 * (stride / 2) + c / 2];
     }
-    if (!keys.is_valid(key)) continue;
-    const int exponent = keys.exponents[static_cast<std::size_t>(key)];
-    add_proposals(keys.row(key), ProposalScale(scale_bits - (exponent - least_exponent)), stride,
-                  strips, largest);
+    for (std::int64_t key = strip * kStripKeys; key < (strip + 1) * kStripKeys; ++key) {
+      if (key >= keys.count() || !keys.is_valid(key)) continue;
+      const int exponent = keys.exponents[static_cast<std::size_t>(key)];
+      add_proposals(keys.row(key), ProposalScale(scale_bits - (exponent - least_exponent)), stride,
+                    sums, largest);
+    }
+  }
+}
+
+void AccumulateKeys(const std::uint16_t* weights, const QuantizedKeys& keys,
+                    const std::int32_t* columns, std::int64_t count, std::uint32_t* sums) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::uint16_t* key = keys.row(columns[i]);
+#if HWY_TARGET == HWY_SCALAR
+    sums[i] = accumulate(weights, key, keys.clusters);
+#else
+    Sum sum = hn::Zero(Sums());
+    for (std::int64_t c = 0; c < keys.clusters; c += 2 * kLanes) {
+      sum = add_products(hn::Load(Halves(), reinterpret_cast<const std::int16_t*>(weights) + c),
+                         hn::Load(Halves(), reinterpret_cast<const std::int16_t*>(key) + c), sum);
+    }
+    sums[i] = static_cast<std::uint32_t>(hn::GetLane(hn::SumOfLanes(Sums(), sum)));
+#endif
   }
 }
 
