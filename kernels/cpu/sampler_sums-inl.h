@@ -100,6 +100,19 @@ void SumKeys(const QuantizedKeys& keys, int least_exponent, int scale_bits, std:
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+
+/// The sum of the lanes modulo 2^32; Highway's own is an addition of signed numbers at its end.
+HWY_INLINE std::uint32_t sum_lanes(Sum lanes) {
+  lanes = hn::Add(lanes, hn::Shuffle1032(lanes));
+  lanes = hn::Add(lanes, hn::Shuffle2301(lanes));
+  if constexpr (kLanes > 4) lanes = hn::Add(lanes, hn::SwapAdjacentBlocks(lanes));
+  if constexpr (kLanes > 8) lanes = hn::Add(lanes, hn::ConcatLowerUpper(Sums(), lanes, lanes));
+  return static_cast<std::uint32_t>(hn::GetLane(lanes));
+}
+
+#endif
+
 void AccumulateKeys(const std::uint16_t* weights, const QuantizedKeys& keys,
                     const std::int32_t* columns, std::int64_t count, std::uint32_t* sums) {
   for (std::int64_t i = 0; i < count; ++i) {
@@ -112,7 +125,7 @@ void AccumulateKeys(const std::uint16_t* weights, const QuantizedKeys& keys,
       sum = add_products(hn::Load(Halves(), reinterpret_cast<const std::int16_t*>(weights) + c),
                          hn::Load(Halves(), reinterpret_cast<const std::int16_t*>(key) + c), sum);
     }
-    sums[i] = static_cast<std::uint32_t>(hn::GetLane(hn::SumOfLanes(Sums(), sum)));
+    sums[i] = sum_lanes(sum);
 #endif
   }
 }
