@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what building and running sbm needs, and nothing that is already there.
 #
-#   ./launch/setup.sh [--checks] [--build-space MB]
+#   ./launch/setup.sh [--checks] [--arm64] [--build-space MB]
 #
 #   --checks          also clang-format and clang-tidy, for the checks of the sources
+#   --arm64           also a compiler and libraries for 64-bit Arm, and qemu, for the tests of the kernels
 #   --build-space MB  ask for so much free disk space besides, for the build that follows
 #
 # Debian packages come by apt (as root, or through sudo). LibTorch comes as pinned wheels into .deps/libtorch,
@@ -20,6 +21,8 @@ build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-b
   protobuf-compiler libhwy-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev
   libicu-dev libpng-dev libgtest-dev libgmock-dev xz-utils)
 check_packages=(clang-format clang-tidy)
+arm64_packages=(g++-aarch64-linux-gnu qemu-user)
+arm64_libraries=(libhwy1 libhwy-dev libgtest-dev libgmock-dev nlohmann-json3-dev libxxhash0 libxxhash-dev)
 download_packages=(python3-pip unzip ca-certificates)
 
 # Disk space in MB, measured on a minimal Debian 12 and rounded up.
@@ -28,6 +31,7 @@ download_space=1200   # the largest moment of the download: pip's own copy besid
 unpacked_space=550    # .deps/libtorch
 
 checks=no
+arm64=no
 build_space=0
 apt=()                # the command that runs apt-get as root
 work=                 # the temporary folder of install_libtorch
@@ -44,13 +48,14 @@ read_options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --checks) checks=yes ;;
+      --arm64) arm64=yes ;;
       --build-space)
         [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "setup: --build-space expects a number of MB, found '${2:-}'" >&2; exit 2; }
         build_space=$2
         shift
         ;;
       -h | --help) usage; exit 0 ;;
-      *) echo "setup: unknown option '$1'; known are --checks, --build-space MB and --help" >&2; exit 2 ;;
+      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --build-space MB and --help" >&2; exit 2 ;;
     esac
     shift
   done
@@ -213,12 +218,42 @@ install_libtorch() {
   trap - EXIT
 }
 
+# Another architecture's packages, unpacked beside each other: the system's own lists stay as they are.
+install_arm64_libraries() {
+  local apt_state options package
+  work=$(mktemp -d "$deps/arm64.tmp.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  apt_state=$work/apt
+  mkdir -p "$apt_state/lists/partial" "$apt_state/archives/partial" "$work/packages" "$work/root"
+  options=(-q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State="$apt_state"
+    -o Dir::Cache="$apt_state" -o Dir::State::status=/dev/null -o Acquire::Retries=3 -o APT::Sandbox::User=)
+  if ! (cd "$work/packages" && apt-get "${options[@]}" update && apt-get "${options[@]}" download "${arm64_libraries[@]}") >"$log" 2>&1; then
+    fail "the arm64 packages could not be downloaded: $(grep -m1 -E '^E: ' "$log" || tail -n 1 "$log") (all of it: $log)"
+  fi
+  for package in "$work"/packages/*.deb; do
+    dpkg-deb -x "$package" "$work/root" || fail "could not unpack $(basename "$package")"
+  done
+  rm -rf "$deps/arm64"
+  chmod 755 "$work/root"
+  mv "$work/root" "$deps/arm64"
+  printf '%s\n' "${arm64_libraries[@]}" >"$deps/arm64/.complete"
+  rm -rf "$work"
+  trap - EXIT
+}
+
+arm64_ready() { [ "$(cat "$deps/arm64/.complete" 2>/dev/null)" = "$(printf '%s\n' "${arm64_libraries[@]}")" ]; }
+
 main() {
   read_options "$@"
   check_system
 
   local wanted=("${build_packages[@]}") missing=() package need_libtorch=no
   [ "$checks" = no ] || wanted+=("${check_packages[@]}")
+  local need_arm64=no
+  if [ "$arm64" = yes ]; then
+    wanted+=("${arm64_packages[@]}")
+    arm64_ready || need_arm64=yes
+  fi
   if [ -n "${SBM_TORCH_DIR:-}" ]; then
     check_given_torch
   elif ! libtorch_ready; then
@@ -239,10 +274,13 @@ main() {
   if [ "$need_libtorch" = yes ]; then
     say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep '==' | tr '\n' ' ')"
   fi
+  if [ "$need_arm64" = yes ]; then
+    say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
+  fi
   # In proportion to what is missing: one forgotten header package must not ask for a gigabyte.
   check_space $((packages_space * ${#missing[@]} / (${#build_packages[@]} + ${#download_packages[@]}))) "$tree_space"
 
-  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ]; then
+  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_arm64" = yes ]; then
     mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
     exec 9>"$deps/.lock"
     flock -n 9 || { say "waiting for another set-up in $deps"; flock 9; }
@@ -255,7 +293,11 @@ main() {
     install_libtorch
     say "LibTorch is ready in $libtorch"
   fi
-  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ]; then
+  if [ "$need_arm64" = yes ] && ! arm64_ready; then
+    install_arm64_libraries
+    say "libraries for arm64 are ready in $deps/arm64"
+  fi
+  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ] && [ "$need_arm64" = no ]; then
     say "everything is there"
   fi
 }

@@ -4,8 +4,9 @@
 #   ./tests/run.sh [--quick] [--preset NAME]... [-R REGEX]
 #
 #   --quick        the optimised build only, without the sanitizers
-#   --preset NAME  only this build: release, asan (address and undefined behaviour) or tsan (threads);
-#                  may be given more than once
+#   --preset NAME  only this build: release, asan (address and undefined behaviour), tsan (threads) or
+#                  arm64 (the kernels compiled for 64-bit Arm, run by qemu; not among those that run
+#                  without this option); may be given more than once
 #   -R REGEX       only the tests whose names match, as ctest takes them
 #
 # Ends with a table and the line "N passed, N failed, N skipped", the sum over all builds; a build that
@@ -17,7 +18,7 @@ presets=()
 pattern=
 
 # Disk space in MB of the build trees and of what ccache keeps of them, measured and rounded up.
-declare -A tree_space=([release]=1000 [asan]=1600 [tsan]=200)
+declare -A tree_space=([release]=1000 [asan]=1600 [tsan]=200 [arm64]=100)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 refuse() {
@@ -29,7 +30,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --quick) presets+=(release) ;;
     --preset)
-      [[ ${2:-} =~ ^(release|asan|tsan)$ ]] || refuse "--preset expects release, asan or tsan, found '${2:-}'"
+      [[ ${2:-} =~ ^(release|asan|tsan|arm64)$ ]] || refuse "--preset expects release, asan, tsan or arm64, found '${2:-}'"
       presets+=("$2")
       shift
       ;;
@@ -162,11 +163,21 @@ test_tsan() {
     run_suites tsan "base, kernels, data"
 }
 
+# The laws' statistics say nothing new about equal bits, and take long in an emulator.
+test_arm64() {
+  build arm64 || return 0
+  heading "test arm64"
+  launcher=(env)
+  run_suites arm64 "kernels (qemu)" -L '^kernels$' -E Law
+}
+
 space=0
+setup_options=()
 for preset in "${presets[@]}"; do
   [ -e "$root/build/$preset/build.ninja" ] || space=$((space + tree_space[$preset]))
+  [ "$preset" != arm64 ] || setup_options+=(--arm64)
 done
-"$root/launch/setup.sh" --build-space "$space"
+"$root/launch/setup.sh" "${setup_options[@]}" --build-space "$space"
 
 cd "$root"
 for preset in "${presets[@]}"; do "test_$preset"; done

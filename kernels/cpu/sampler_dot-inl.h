@@ -113,11 +113,15 @@ HWY_INLINE Sum add_products(Half a, Half b, Sum sum) {
   asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
   return sum;
 #else
-  // On x86's own targets the second accumulator stays zero; elsewhere it takes odd products.
-  Sum other = hn::Zero(Sums());
-  sum = hn::ReorderWidenMulAccumulate(Sums(), a, b, sum, other);
   constexpr bool kPairsInOne = HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128;
-  return kPairsInOne ? sum : hn::RearrangeToOddPlusEven(sum, other);
+  Sum other = hn::Zero(Sums());
+  if constexpr (kPairsInOne) {
+    return hn::ReorderWidenMulAccumulate(Sums(), a, b, sum, other);
+  } else {
+    // Elsewhere both accumulators hold products in an order of their own.
+    const Sum some = hn::ReorderWidenMulAccumulate(Sums(), a, b, hn::Zero(Sums()), other);
+    return hn::Add(sum, hn::RearrangeToOddPlusEven(some, other));
+  }
 #endif
 }
 

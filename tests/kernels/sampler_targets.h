@@ -19,8 +19,10 @@ inline std::vector<std::int64_t> supported_targets() {
   for (const std::int64_t target : {HWY_AVX3_DL, HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SSSE3}) {
     if ((hwy::SupportedTargets() & target) != 0) targets.push_back(target);
   }
-#endif
   targets.push_back(HWY_SCALAR);
+#else
+  targets = hwy::SupportedAndGeneratedTargets();
+#endif
   return targets;
 }
 
