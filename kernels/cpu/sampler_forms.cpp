@@ -107,6 +107,9 @@ CellForm CellSampler::dense_form(const CellRow& row) const {
 void CellSampler::draw(std::span<const CellRow> rows, FormScratch& scratch) {
   // A group in two forms passes over the keys twice, so a small gain is none.
   constexpr float kMargin = 1.2F;
+  // Bounds are worth their time only if they would win with half as many candidates again as edges:
+  // of mixed memberships they let through twice as many.
+  constexpr float kLeastLooseness = 1.5F;
   const auto keys = static_cast<float>(keys_.count());
   const auto screened_cost = [&](float candidates) {
     return kMargin * (costs_.screened * keys + costs_.candidate * candidates);
@@ -120,8 +123,8 @@ void CellSampler::draw(std::span<const CellRow> rows, FormScratch& scratch) {
         (dense_forms[i] == CellForm::kCoarse ? costs_.coarse : costs_.every_cell) * keys;
     // POISSON needs the exact threshold of every edge, for its gate.
     if (law_ == MaskLaw::kPoisson) dense_costs[i] += costs_.candidate * rows[i].expected;
-    // No bound lets fewer cells through than there are edges.
-    if (form_ == CellForm::kFastest && screened_cost(rows[i].expected) < dense_costs[i]) {
+    if (form_ == CellForm::kFastest &&
+        screened_cost(kLeastLooseness * rows[i].expected) < dense_costs[i]) {
       wants_bounds = true;
     }
   }
