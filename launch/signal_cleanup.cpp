@@ -41,6 +41,8 @@ SignalCleanup::SignalCleanup(std::function<void()> cleanup) : cleanup_(std::move
     action.sa_handler = sbm_pass_signal_on;
     action.sa_flags = SA_RESTART;
     ::sigaction(kHandled[i], &action, &old_[i]);
+    // Whoever started this (nohup, a shell's background job) wants the signal to do nothing.
+    if (old_[i].sa_handler == SIG_IGN) ::sigaction(kHandled[i], &old_[i], nullptr);
   }
 }
 

@@ -9,8 +9,8 @@
 namespace sbm::launch {
 
 /// While it lives, SIGINT, SIGTERM and SIGHUP first run `cleanup`, on a thread of its own so that
-/// it may do anything, and then end the process as ever. Once, however many signals come. One at a
-/// time; the old handlers come back at the end.
+/// it may do anything, and then end the process as ever. Once, however many signals come. A signal
+/// that is ignored stays so. One at a time; the old handlers come back at the end.
 class SignalCleanup {
  public:
   /// Throws InternalError when another one lives, or the system refuses.

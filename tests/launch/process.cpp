@@ -39,6 +39,8 @@ Process::Process(const std::vector<std::string>& command) {
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ == 0) {
     ::setpgid(0, 0);
+    // A test that a shell runs in the background would pass its ignored SIGINT on.
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) ::signal(number, SIG_DFL);
     redirect(outputs_.path() / "out", STDOUT_FILENO);
     redirect(outputs_.path() / "err", STDERR_FILENO);
     ::execvp(arguments[0], arguments.data());
