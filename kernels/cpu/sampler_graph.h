@@ -20,7 +20,7 @@ struct HeadBlock {
   void pack(const float* block_matrix, std::int64_t clusters);
 };
 
-/// Working memory of one piece of work: O(keys), and O(16 keys) under POISSON.
+/// Working memory of one piece of work: O(keys), a number for each cell of a group under POISSON.
 struct SamplerScratch {
   alignas(64) std::uint16_t queries[kGroupRows][kWeightStride];
   alignas(64) std::uint16_t weights[kGroupRows][kWeightStride];
