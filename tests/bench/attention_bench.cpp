@@ -3,8 +3,6 @@
 //                   [path=0: by density, 1: dense tiles, 2: along the edges]
 // prints the fastest forward, backward and k-wide products of the repeats.
 
-#include <time.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -17,15 +15,14 @@
 #include "hwy/aligned_allocator.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/membership_gradients.h"
+#include "tests/bench/timing.h"
 
 namespace {
 
+using sbm::bench::argument;
+using sbm::bench::fastest_ms;
 using sbm::kernels::EdgeList;
 using sbm::kernels::HeadTensor;
-
-double argument(int count, char** values, int index, double fallback) {
-  return index < count ? std::strtod(values[index], nullptr) : fallback;
-}
 
 EdgeList random_graph(std::int64_t tokens, double density, std::mt19937& generator) {
   std::uniform_real_distribution<double> uniform(0.0, 1.0);
@@ -38,24 +35,6 @@ EdgeList random_graph(std::int64_t tokens, double density, std::mt19937& generat
     graph.row_offsets.push_back(static_cast<std::int64_t>(graph.columns.size()));
   }
   return graph;
-}
-
-/// Processor time of this thread: a neighbour on the machine disturbs it less than the wall clock.
-double thread_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
-}
-
-template <typename Work>
-double fastest_ms(int repeats, const Work& work) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int r = 0; r < repeats; ++r) {
-    const double start = thread_ms();
-    work();
-    best = std::min(best, thread_ms() - start);
-  }
-  return best;
 }
 
 }  // namespace

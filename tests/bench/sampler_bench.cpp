@@ -3,8 +3,6 @@
 // prints the fastest of the repeats, for every form of the first branch or the one given by its
 // number. Rows that are sparse enough take the linear branch, whatever the form.
 
-#include <time.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -16,32 +14,14 @@
 
 #include "kernels/cpu/sampler.h"
 #include "kernels/cpu/target.h"
+#include "tests/bench/timing.h"
 
 namespace {
 
+using sbm::bench::argument;
+using sbm::bench::fastest_ms;
+
 using sbm::kernels::cpu::CellForm;
-
-double argument(int count, char** values, int index, double fallback) {
-  return index < count ? std::strtod(values[index], nullptr) : fallback;
-}
-
-/// Processor time of this thread: a neighbour on the machine disturbs it less than the wall clock.
-double thread_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
-}
-
-template <typename Work>
-double fastest_ms(int repeats, const Work& work) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int r = 0; r < repeats; ++r) {
-    const double start = thread_ms();
-    work();
-    best = std::min(best, thread_ms() - start);
-  }
-  return best;
-}
 
 /// Clock cycles a millisecond, from a chain of additions that takes one each.
 double cycles_per_ms() {
