@@ -12,6 +12,7 @@
 #include "trainer/checkpoint_evaluation.h"
 #include "trainer/loaded_model.h"
 #include "trainer/mask_control.h"
+#include "trainer/task_metrics.h"
 
 namespace sbm::launch {
 namespace {
@@ -31,19 +32,20 @@ struct Answer {
 
 nlohmann::json as_json(const Answer& answer) {
   const trainer::EvaluationRecord& record = answer.evaluation.record;
-  return {{"task", answer.model.dataset().task()},
-          {"split", record.split},
-          {"checkpoint", answer.checkpoint.string()},
-          {"step", record.step},
-          {"mask", trainer::mask_control_name(answer.options.mask)},
-          {"draws", answer.options.draws},
-          {"samples", record.samples},
-          {"loss", record.loss},
-          {"metrics", record.metrics},
-          {"majority_share", answer.evaluation.majority_share},
-          {"density", record.density},
-          {"density_with_self_loops", record.density_with_self_loops},
-          {"head_density", record.head_density}};
+  nlohmann::json json = {{"task", answer.model.dataset().task()},
+                         {"split", record.split},
+                         {"checkpoint", answer.checkpoint.string()},
+                         {"step", record.step},
+                         {"mask", trainer::mask_control_name(answer.options.mask)},
+                         {"draws", answer.options.draws},
+                         {"samples", record.samples},
+                         {"loss", record.loss},
+                         {"metrics", record.metrics},
+                         {"density", record.density},
+                         {"density_with_self_loops", record.density_with_self_loops},
+                         {"head_density", record.head_density}};
+  if (answer.evaluation.majority_share) json["majority_share"] = *answer.evaluation.majority_share;
+  return json;
 }
 
 std::string as_text(const Answer& answer) {
@@ -55,13 +57,13 @@ std::string as_text(const Answer& answer) {
       trainer::mask_control_name(answer.options.mask), draws, draws == 1 ? "" : "s",
       answer.checkpoint.string(), record.loss);
   for (const auto& [name, value] : record.metrics) {
-    text += fmt::format("  {:<12} {:.2f} %\n", name, 100.0 * value);
+    text += fmt::format("  {:<12} {}\n", name, trainer::metric_text(name, value));
   }
-  return text + fmt::format(
-                    "  majority     {:.2f} %\n  density      {:.2f} % drawn, {:.2f} % with "
-                    "self-loops\n",
-                    100.0 * answer.evaluation.majority_share, 100.0 * record.density,
-                    100.0 * record.density_with_self_loops);
+  if (answer.evaluation.majority_share) {
+    text += fmt::format("  majority     {:.2f} %\n", 100.0 * *answer.evaluation.majority_share);
+  }
+  return text + fmt::format("  density      {:.2f} % drawn, {:.2f} % with self-loops\n",
+                            100.0 * record.density, 100.0 * record.density_with_self_loops);
 }
 
 int run_eval(Session& session, const Options& options) {

@@ -17,7 +17,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       .add_option("--checkpoint", options.checkpoint,
                   "Run folder (its best checkpoint) or a checkpoint's folder")
       ->required();
-  command.add_option("--split", options.split, "train, validation or test")->capture_default_str();
+  command
+      .add_option("--split", options.split, "train, validation, test, or what else the data have")
+      ->capture_default_str();
   command.add_option("--data", options.data_folder, "Data folder [the one the run used]");
   command
       .add_option("--mask", options.mask,

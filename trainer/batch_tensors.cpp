@@ -23,6 +23,9 @@ EncoderInput encoder_input(const data::Batch& batch) {
   EncoderInput input;
   input.tokens = copied(batch.tokens, shape, at::kInt, at::kLong);
   input.valid = copied(batch.valid, shape, at::kByte, at::kBool);
+  if (!batch.first_lengths.empty()) {
+    input.first_lengths = copied(batch.first_lengths, {batch.size}, at::kInt, at::kLong);
+  }
   input.sample_ids = batch.sample_ids;
   return input;
 }
@@ -32,6 +35,8 @@ BatchTensors batch_tensors(const data::Batch& batch) {
   result.input = encoder_input(batch);
   if (!batch.labels.empty()) {
     result.targets = copied(batch.labels, {batch.size}, at::kInt, at::kLong);
+  } else if (!batch.scores.empty()) {
+    result.targets = copied(batch.scores, {batch.size}, at::kFloat, at::kFloat);
   } else if (!batch.token_labels.empty()) {
     result.targets =
         copied(batch.token_labels, {batch.size, batch.padded_length}, at::kInt, at::kLong);

@@ -12,14 +12,15 @@ namespace sbm::trainer {
 /// Sequences are padded to a multiple of this many tokens: the width of the sampler's blocks.
 inline constexpr std::int64_t kLengthMultiple = 64;
 
-/// What the encoder takes of one micro-batch, labels or not: tokens, valid and sample_ids filled
-/// in. `sample_ids` points into the batch, which must live on.
+/// What the encoder takes of one micro-batch, labels or not: tokens, valid, first_lengths and
+/// sample_ids filled in. `sample_ids` points into the batch, which must live on.
 EncoderInput encoder_input(const data::Batch& batch);
 
 /// The tensors of one micro-batch. The batch must live on, as for encoder_input().
 struct BatchTensors {
   EncoderInput input;
-  at::Tensor targets;  ///< int64 [batch] or [batch, tokens]; kIgnoredTarget where there is none
+  /// int64 [batch] or [batch, tokens], kIgnoredTarget where there is none; scores: float [batch].
+  at::Tensor targets;
 };
 
 /// Throws InternalError when the batch has no labels.

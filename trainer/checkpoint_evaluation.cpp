@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sbm::trainer {
 namespace {
 
-double majority_share(const data::Dataset& dataset) {
+std::optional<double> majority_share(const data::Dataset& dataset) {
+  if (dataset.label_kind() == data::LabelKind::kScore) return std::nullopt;
   std::vector<std::int64_t> counts(std::max<std::size_t>(1, dataset.label_names().size()));
   std::int64_t labels = 0;
   for (std::uint64_t id = 0; id < dataset.size(); ++id) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "distributed/communicator.h"
 #include "trainer/evaluation.h"
 #include "trainer/loaded_model.h"
@@ -10,8 +12,8 @@ namespace sbm::trainer {
 /// What `sbm eval` answers.
 struct CheckpointEvaluation {
   EvaluationRecord record;
-  /// Share of the most frequent label of the split: what guessing it would score.
-  double majority_share = 0.0;
+  /// Share of the most frequent label of the split: what guessing it would score. None for scores.
+  std::optional<double> majority_share;
 };
 
 /// Collective. Evaluates a checkpoint's model on every sample of its split. Throws as evaluate().

@@ -76,8 +76,11 @@ void check_task_needs_no_files(const std::string& task, Checker& checker) {
   const std::vector<std::string> tasks = data::buildable_tasks();
   const bool known = std::find(tasks.begin(), tasks.end(), task) != tasks.end();
   if (!known || data::is_generated(task)) return;
+  const bool text = task.starts_with("glue/") || task.starts_with("pretrain/");
   checker.wrong("data.directory",
-                "a folder made by `sbm data build`, as " + task + " comes from published files",
+                "a folder made by `sbm data build --task " + task + " --source FOLDER " +
+                    (text ? "--vocab vocab.txt " : "") + "--out FOLDER`, as " + task +
+                    " comes from published files",
                 "nothing");
 }
 
@@ -210,8 +213,12 @@ std::vector<std::string> config_problems(const Config& config) {
 
 const std::vector<std::string>& known_tasks() {
   static const std::vector<std::string> kTasks = {
-      "lra/listops",      "lra/text",          "lra/image",         "lra/pathfinder32",
-      "lra/pathfinder64", "lra/pathfinder128", "lra/pathfinder256", "synthetic/repeated-tokens"};
+      "lra/listops",       "lra/text",          "lra/retrieval",
+      "lra/image",         "lra/pathfinder32",  "lra/pathfinder64",
+      "lra/pathfinder128", "lra/pathfinder256", "glue/cola",
+      "glue/sst-2",        "glue/mrpc",         "glue/qqp",
+      "glue/sts-b",        "glue/mnli",         "glue/qnli",
+      "glue/rte",          "glue/wnli",         "synthetic/repeated-tokens"};
   return kTasks;
 }
 

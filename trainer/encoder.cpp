@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/torch/attention.h"
+#include "trainer/documents.h"
 #include "trainer/random_keys.h"
 
 namespace sbm::trainer {
@@ -42,6 +43,9 @@ Encoder::Encoder(const Model& model, const ModelParameters& parameters)
   if (model.learned_positions()) {
     position_embedding_ = parameters.get("encoder.position_embedding.weight");
   }
+  if (shape_.parts == SampleParts::kSegments) {
+    segment_embedding_ = parameters.get("encoder.segment_embedding.weight");
+  }
   for (std::int64_t layer = 0; layer < model.layers(); ++layer) {
     const std::string name = "encoder.layers." + std::to_string(layer) + ".";
     blocks_.push_back({AttentionLayer(model, parameters, layer),
@@ -56,7 +60,7 @@ Encoder::Encoder(const Model& model, const ModelParameters& parameters)
   }
   norm_weight_ = parameters.get("encoder.final_norm.weight");
   norm_bias_ = parameters.get("encoder.final_norm.bias");
-  if (shape_.labels == data::LabelKind::kClass) {
+  if (shape_.labels != data::LabelKind::kPerToken) {
     hidden_weight_ = parameters.get("head.hidden.weight");
     hidden_bias_ = parameters.get("head.hidden.bias");
   }
@@ -87,12 +91,18 @@ void Encoder::check(const EncoderInput& input) const {
     throw InternalError(
         "encoder input: expected each sample to have a token, found one of padding");
   }
+  if (shape_.parts == SampleParts::kSegments) require_first_lengths(input);
 }
 
 at::Tensor Encoder::embed(const EncoderInput& input) const {
   at::Tensor hidden = at::embedding(token_embedding_, input.tokens);
   if (position_embedding_.defined()) {
     hidden = hidden + position_embedding_.narrow(0, 0, input.tokens.size(1));
+  }
+  if (segment_embedding_.defined()) {
+    const at::Tensor places = at::arange(input.tokens.size(1), input.tokens.options());
+    const at::Tensor segments = places.unsqueeze(0).ge(input.first_lengths.unsqueeze(1));
+    hidden = hidden + at::embedding(segment_embedding_, segments.to(at::kLong));
   }
   if (!input.training || model_.dropout() == 0.0) return hidden;
   return kernels::torch::keyed_dropout(
@@ -127,25 +137,38 @@ at::Tensor Encoder::encode(const EncoderInput& input, const LayerVisitor& visit)
   return norm(hidden, norm_weight_, norm_bias_);
 }
 
-at::Tensor Encoder::classify(const at::Tensor& hidden, const at::Tensor& valid) const {
+at::Tensor Encoder::head(const at::Tensor& hidden, const at::Tensor& valid) const {
   if (shape_.labels == data::LabelKind::kPerToken) {
     return at::linear(hidden, logits_weight_, logits_bias_);
   }
   const at::Tensor shown = valid.to(at::kFloat);
   const at::Tensor weights = (shown / shown.sum(1, true)).unsqueeze(1);
-  const at::Tensor pooled = at::matmul(weights, hidden).squeeze(1);
+  at::Tensor pooled = at::matmul(weights, hidden).squeeze(1);
+  if (shape_.parts == SampleParts::kDocuments) {
+    const std::vector<at::Tensor> x = pooled.unflatten(0, {-1, 2}).unbind(1);
+    pooled = at::cat({x[0], x[1], x[0] * x[1], x[0] - x[1]}, 1);
+  }
   return at::linear(at::relu(at::linear(pooled, hidden_weight_, hidden_bias_)), logits_weight_,
                     logits_bias_);
 }
 
 EncoderOutput Encoder::forward(const EncoderInput& input) const {
+  const bool apart = shape_.parts == SampleParts::kDocuments;
+  Documents documents;
+  if (apart) documents = split_documents(input, model_.max_length());
+  const EncoderInput& sequences = apart ? documents.input : input;
   std::vector<at::Tensor> densities;
   std::vector<at::Tensor> counts;
-  const at::Tensor hidden = encode(input, [&](const AttentionLayerOutput& attention) {
+  const at::Tensor hidden = encode(sequences, [&](const AttentionLayerOutput& attention) {
     densities.push_back(attention.expected_density);
     counts.push_back(attention.edge_counts);
   });
-  return {classify(hidden, input.valid), at::stack(densities), at::stack(counts)};
+  EncoderOutput output = {head(hidden, sequences.valid), at::stack(densities), at::stack(counts)};
+  if (apart) {
+    output.expected_density = output.expected_density.unflatten(1, {-1, 2}).mean(2);
+    output.edge_counts = output.edge_counts.unflatten(1, {-1, 2}).sum(2);
+  }
+  return output;
 }
 
 std::vector<Memberships> Encoder::memberships(const EncoderInput& input) const {

@@ -15,16 +15,20 @@ namespace sbm::trainer {
 
 /// What a forward pass gives.
 struct EncoderOutput {
-  /// float [batch, classes], or [batch, tokens, classes] with per-token labels.
+  /// float [batch, classes], or [batch, tokens, classes] with per-token labels; for scores the
+  /// predicted ones, [batch, 1].
   at::Tensor logits;
   at::Tensor expected_density;  ///< float [layers, batch, heads], differentiable; 1 for FULL
   /// int64 [layers, batch, heads, 3]: drawn edges, forced diagonal edges, valid cells.
   at::Tensor edge_counts;
 };
 
-/// The SBM-Transformer encoder and its head (docs/method.md): token and learned position
-/// embeddings, pre-LN blocks of attention and a GELU MLP, a final norm; then mean pooling over
-/// valid tokens and Linear-ReLU-Linear for a class a sample, or one Linear a token. Dropout stands
+/// The SBM-Transformer encoder and its head (docs/method.md): token, learned position and, for
+/// pairs in one sequence, segment embeddings, pre-LN blocks of attention and a GELU MLP, a final
+/// norm; then mean pooling over valid tokens and Linear-ReLU-Linear for a class or a score a
+/// sample, or one Linear a token. Two documents are encoded apart, each cut to model.max_length;
+/// the head then takes [x0, x1, x0 * x1, x0 - x1] of the pooled two. Densities and edges of a
+/// sample are then the mean and the sums over its documents. Dropout stands
 /// where the published code has it: after the embeddings, after attention, after GELU, after the
 /// MLP.
 class Encoder {
@@ -39,10 +43,12 @@ class Encoder {
   /// Throws InternalError on an input of the wrong shape or type, or a sample without tokens.
   [[nodiscard]] EncoderOutput forward(const EncoderInput& input) const;
 
-  /// What the masks of each layer are drawn from, control included; empty for FULL.
+  /// What the masks of each layer are drawn from, control included; empty for FULL. Every row of
+  /// `input` is one sequence, also when the model compares documents.
   [[nodiscard]] std::vector<Memberships> memberships(const EncoderInput& input) const;
 
   [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] const ModelShape& shape() const { return shape_; }
 
  private:
   struct Block;
@@ -53,14 +59,14 @@ class Encoder {
   [[nodiscard]] at::Tensor embed(const EncoderInput& input) const;
   [[nodiscard]] at::Tensor feed_forward(const Block& block, const at::Tensor& hidden,
                                         const EncoderInput& input, std::int64_t layer) const;
-  [[nodiscard]] at::Tensor classify(const at::Tensor& hidden, const at::Tensor& valid) const;
+  [[nodiscard]] at::Tensor head(const at::Tensor& hidden, const at::Tensor& valid) const;
 
   Model model_;
   ModelShape shape_;
-  at::Tensor token_embedding_, position_embedding_;
+  at::Tensor token_embedding_, position_embedding_, segment_embedding_;
   std::vector<Block> blocks_;
   at::Tensor norm_weight_, norm_bias_;
-  at::Tensor hidden_weight_, hidden_bias_;  ///< of the classification head; kClass only
+  at::Tensor hidden_weight_, hidden_bias_;  ///< of the head for a class or a score
   at::Tensor logits_weight_, logits_bias_;
 };
 

@@ -12,8 +12,10 @@ namespace sbm::trainer {
 /// One micro-batch as the encoder takes it. What is random about it follows from the fields below
 /// and the run's seed, never from the position in the batch or the padding.
 struct EncoderInput {
-  at::Tensor tokens;                          ///< int64 [batch, tokens], 0 on padding
-  at::Tensor valid;                           ///< bool [batch, tokens]; a row has at least one
+  at::Tensor tokens;  ///< int64 [batch, tokens], 0 on padding
+  at::Tensor valid;   ///< bool [batch, tokens]; a row has at least one
+  /// int64 [batch], tokens of the first of two parts; undefined when samples have one part.
+  at::Tensor first_lengths;
   std::span<const std::uint64_t> sample_ids;  ///< [batch]
   std::uint64_t seed = 0;
   std::uint64_t step = 0;  ///< optimiser steps done; 0 in evaluation

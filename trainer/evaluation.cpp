@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cstring>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -11,15 +14,41 @@
 #include "distributed/tree_all_reduce.h"
 #include "trainer/batch_tensors.h"
 #include "trainer/metrics.h"
+#include "trainer/task_metrics.h"
 
 namespace sbm::trainer {
 namespace {
 
-Totals evaluate_batch(const Encoder& encoder, const data::Batch& batch,
-                      const EvaluationOptions& options) {
-  const BatchTensors tensors = batch_tensors(batch);
-  const AveragedDraws draws = average_draws(encoder, tensors.input, options);
-  return count_totals(draws.probabilities, tensors.targets, tensors.input.valid, draws.edge_counts);
+/// Predicted and true scores of some samples, alternating.
+using ScorePairs = std::vector<double>;
+
+void append_scores(const at::Tensor& predicted, const at::Tensor& targets, ScorePairs& pairs) {
+  const at::Tensor rows = at::stack({predicted.flatten(), targets.to(at::kDouble)}, 1).contiguous();
+  const double* values = rows.const_data_ptr<double>();
+  pairs.insert(pairs.end(), values, values + rows.numel());
+}
+
+/// The pairs of all ranks. Runs are contiguous and in rank order, so these are in sample order.
+ScorePairs gather(distributed::Communicator& communicator, const ScorePairs& mine) {
+  std::string bytes(mine.size() * sizeof(double), '\0');
+  std::memcpy(bytes.data(), mine.data(), bytes.size());
+  ScorePairs all;
+  for (const std::string& part : distributed::all_gather_strings(communicator, bytes)) {
+    const std::size_t before = all.size();
+    all.resize(before + part.size() / sizeof(double));
+    std::memcpy(all.data() + before, part.data(), part.size());
+  }
+  return all;
+}
+
+std::map<std::string, double> score_metrics_of(const ScorePairs& pairs) {
+  std::vector<double> predictions;
+  std::vector<double> targets;
+  for (std::size_t i = 0; i < pairs.size(); i += 2) {
+    predictions.push_back(pairs[i]);
+    targets.push_back(pairs[i + 1]);
+  }
+  return score_metrics(predictions, targets);
 }
 
 }  // namespace
@@ -28,15 +57,15 @@ AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
                             const EvaluationOptions& options) {
   input.seed = options.seed;
   input.mask = options.mask;
-  ProbabilityAverage probabilities;
+  PredictionAverage predictions(encoder.shape().labels);
   at::Tensor edge_counts;
   for (std::int32_t draw = 0; draw < options.draws; ++draw) {
     input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
     const EncoderOutput output = encoder.forward(input);
-    probabilities.add(output.logits);
+    predictions.add(output.logits);
     edge_counts = draw == 0 ? output.edge_counts : edge_counts + output.edge_counts;
   }
-  return {probabilities.mean(), edge_counts};
+  return {predictions.mean(), edge_counts};
 }
 
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
@@ -49,12 +78,21 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
   const std::int64_t count = data::evaluation_batch_count(dataset, options.micro_batch);
   const distributed::ElementRange run =
       distributed::even_part(count, communicator.rank(), communicator.world_size());
+  const data::LabelKind labels = encoder.shape().labels;
   std::vector<double> mine;
+  ScorePairs scores;
   for (std::int64_t index = run.begin; index < run.end; ++index) {
     if (options.heartbeat) options.heartbeat();
     const data::Batch batch = data::evaluation_batch(dataset, index, options.micro_batch,
                                                      options.max_length, kLengthMultiple);
-    const std::vector<double> packed = evaluate_batch(encoder, batch, options).pack();
+    const BatchTensors tensors = batch_tensors(batch);
+    const AveragedDraws draws = average_draws(encoder, tensors.input, options);
+    const std::vector<double> packed = count_totals(labels, draws.predictions, tensors.targets,
+                                                    tensors.input.valid, draws.edge_counts)
+                                           .pack();
+    if (labels == data::LabelKind::kScore) {
+      append_scores(draws.predictions, tensors.targets, scores);
+    }
     mine.insert(mine.end(), packed.begin(), packed.end());
   }
   const Model& model = encoder.model();
@@ -65,7 +103,9 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
   record.split = dataset.split();
   record.samples = static_cast<std::int64_t>(totals.samples);
   record.loss = totals.mean_loss();
-  record.metrics = {{"accuracy", totals.accuracy()}};
+  record.metrics = labels == data::LabelKind::kScore
+                       ? score_metrics_of(gather(communicator, scores))
+                       : class_metrics(dataset.task(), totals);
   record.density = totals.density();
   record.density_with_self_loops = totals.density_with_self_loops();
   record.head_density = totals.head_density();

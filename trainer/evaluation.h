@@ -13,17 +13,17 @@ namespace sbm::trainer {
 
 struct EvaluationOptions {
   std::int64_t micro_batch = 8;  ///< samples a forward pass; decides the order of sums
-  std::int64_t max_length = 0;   ///< tokens kept of a sample
+  std::int64_t max_length = 0;   ///< tokens of a sample in a batch: batch_length()
   std::uint64_t seed = 0;        ///< of the masks
-  std::int32_t draws = 1;        ///< masks a sample; the predicted probabilities are averaged
+  std::int32_t draws = 1;        ///< masks a sample; the predictions are averaged
   MaskControl mask = MaskControl::kLearned;
   std::function<void()> heartbeat = {};  ///< called before each micro-batch
 };
 
 /// What several draws of the masks give for one micro-batch.
 struct AveragedDraws {
-  at::Tensor probabilities;  ///< double [..., classes]: the mean of the draws' softmaxes
-  at::Tensor edge_counts;    ///< EncoderOutput::edge_counts, summed over the draws
+  at::Tensor predictions;  ///< mean of the draws' predictions(): [..., classes] or [batch, 1]
+  at::Tensor edge_counts;  ///< EncoderOutput::edge_counts, summed over the draws
 };
 
 /// Runs the model options.draws times on `input`, whose seed, draw and mask are set here.
@@ -31,8 +31,9 @@ AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
                             const EvaluationOptions& options);
 
 /// Collective. Evaluates every sample of the split: fixed micro-batches (the last one short), sums
-/// by the tree, so the answer has the same bits at every world size. Throws DataError when the
-/// split has no labels. `step` and `best` of the record are left for the caller.
+/// by the tree and correlations over all predictions in sample order, so the answer has the same
+/// bits at every world size. Throws DataError when the split has no labels, DivergenceError when a
+/// predicted score is not finite. `step` and `best` of the record are left for the caller.
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
                           const data::Dataset& dataset, const EvaluationOptions& options);
 

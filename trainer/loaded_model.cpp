@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
+#include "trainer/model_shape.h"
 #include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
 
@@ -30,9 +31,11 @@ data::Dataset open_split(const std::filesystem::path& folder, const Config& conf
   return dataset;
 }
 
-// Only a model for a class a sample has a hidden layer in its head (docs/parameters.md).
+// For data that say nothing of labels. Only a model for a class or a score a sample has a hidden
+// layer in its head (docs/parameters.md).
 ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesystem::path& folder) {
-  ModelShape shape{.vocabulary = dataset.vocabulary_size(), .labels = data::LabelKind::kPerToken};
+  ModelShape shape = model_shape(dataset);
+  shape.labels = data::LabelKind::kPerToken;
   for (const auto& tensor : checkpoint::inspect(folder).tensors) {
     if (tensor.name == "head.hidden.weight") shape.labels = data::LabelKind::kClass;
     if (tensor.name == "head.output.weight" && !tensor.shape.empty()) {
@@ -62,10 +65,8 @@ std::int64_t load_weights(distributed::Communicator& communicator, const LoadReq
 }
 
 ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& folder) {
-  if (dataset.label_kind() == data::LabelKind::kNone) return shape_without_labels(dataset, folder);
-  return {.vocabulary = dataset.vocabulary_size(),
-          .classes = static_cast<std::int64_t>(dataset.label_names().size()),
-          .labels = dataset.label_kind()};
+  return dataset.task_label_kind() == data::LabelKind::kNone ? shape_without_labels(dataset, folder)
+                                                             : model_shape(dataset);
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ EvaluationOptions LoadedModel::evaluation_options(std::optional<std::int32_t> dr
                                                   MaskControl mask) const {
   const Training& training = config_.training();
   return {.micro_batch = training.micro_batch_size(),
-          .max_length = config_.model().max_length(),
+          .max_length = batch_length(dataset_, config_.model()),
           .seed = training.seed(),
           .draws = draws.value_or(training.evaluation_draws()),
           .mask = mask};

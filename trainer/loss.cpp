@@ -11,7 +11,17 @@ at::Tensor cross_entropy_sum(const at::Tensor& logits, const at::Tensor& targets
                                 kIgnoredTarget);
 }
 
-at::Tensor micro_batch_loss(const at::Tensor& cross_entropy_sum, const at::Tensor& expected_density,
+at::Tensor squared_error_sum(const at::Tensor& predictions, const at::Tensor& targets) {
+  return (predictions.squeeze(-1) - targets).square().sum();
+}
+
+at::Tensor target_loss_sum(data::LabelKind labels, const at::Tensor& logits,
+                           const at::Tensor& targets) {
+  return labels == data::LabelKind::kScore ? squared_error_sum(logits, targets)
+                                           : cross_entropy_sum(logits, targets);
+}
+
+at::Tensor micro_batch_loss(const at::Tensor& loss_sum, const at::Tensor& expected_density,
                             std::int64_t global_targets, std::int64_t global_samples,
                             double density_weight) {
   if (global_targets < 1 || global_samples < 1) {
@@ -19,7 +29,7 @@ at::Tensor micro_batch_loss(const at::Tensor& cross_entropy_sum, const at::Tenso
                         std::to_string(global_targets) + " and " + std::to_string(global_samples) +
                         " found");
   }
-  const at::Tensor loss = cross_entropy_sum / static_cast<double>(global_targets);
+  const at::Tensor loss = loss_sum / static_cast<double>(global_targets);
   if (density_weight == 0.0) return loss;
   const double graphs_of_a_sample =
       static_cast<double>(expected_density.size(0) * expected_density.size(2));

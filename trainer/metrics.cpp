@@ -13,7 +13,7 @@ namespace {
 /// A probability that underflowed to 0 is a bad prediction, no infinite loss: -log of this is 690.
 constexpr double kLeastProbability = 1e-300;
 
-constexpr std::size_t kScalars = 5;
+constexpr std::size_t kScalars = 8;
 constexpr std::size_t kCountsOfAHead = 3;
 
 double ratio(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
@@ -35,11 +35,38 @@ std::vector<double> to_vector(const at::Tensor& counts) {
   return {values, values + flat.numel()};
 }
 
+double count(const at::Tensor& flags) {
+  return static_cast<double>(flags.sum().item<std::int64_t>());
+}
+
+/// `probabilities` double [targets, classes].
+void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, Totals& totals) {
+  const at::Tensor counted = targets.ne(kIgnoredTarget);
+  const at::Tensor chosen = probabilities.gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
+  const at::Tensor losses = at::where(counted, -chosen.clamp_min(kLeastProbability).log(), 0.0);
+  const at::Tensor guess = probabilities.argmax(1);
+  const at::Tensor guessed_one = guess.eq(1).logical_and(counted);
+  const at::Tensor is_one = targets.eq(1);
+  totals.loss = losses.sum().item<double>();
+  totals.correct = count(guess.eq(targets).logical_and(counted));
+  totals.targets = count(counted);
+  totals.true_positive = count(guessed_one.logical_and(is_one));
+  totals.false_positive = count(guessed_one) - totals.true_positive;
+  totals.false_negative = count(is_one) - totals.true_positive;
+}
+
 }  // namespace
 
 double Totals::mean_loss() const { return ratio(loss, targets); }
 
 double Totals::accuracy() const { return ratio(correct, targets); }
+
+Confusion Totals::confusion() const {
+  return {.true_positive = true_positive,
+          .false_positive = false_positive,
+          .false_negative = false_negative,
+          .true_negative = targets - true_positive - false_positive - false_negative};
+}
 
 std::vector<double> Totals::head_density() const { return ratios(drawn_edges, valid_cells); }
 
@@ -50,7 +77,8 @@ double Totals::density_with_self_loops() const {
 }
 
 std::vector<double> Totals::pack() const {
-  std::vector<double> values = {loss, correct, targets, samples, tokens};
+  std::vector<double> values = {loss,   correct,       targets,        samples,
+                                tokens, true_positive, false_positive, false_negative};
   for (const std::vector<double>* counts : {&drawn_edges, &forced_edges, &valid_cells}) {
     values.insert(values.end(), counts->begin(), counts->end());
   }
@@ -59,7 +87,7 @@ std::vector<double> Totals::pack() const {
 
 Totals Totals::unpack(std::span<const double> values) {
   if (values.size() < kScalars || (values.size() - kScalars) % kCountsOfAHead != 0) {
-    throw InternalError("totals: expected 5 numbers and 3 for each head, found " +
+    throw InternalError("totals: expected 8 numbers and 3 for each head, found " +
                         std::to_string(values.size()));
   }
   Totals totals;
@@ -68,6 +96,9 @@ Totals Totals::unpack(std::span<const double> values) {
   totals.targets = values[2];
   totals.samples = values[3];
   totals.tokens = values[4];
+  totals.true_positive = values[5];
+  totals.false_positive = values[6];
+  totals.false_negative = values[7];
   const std::size_t heads = (values.size() - kScalars) / kCountsOfAHead;
   const auto block = [&](std::size_t index) {
     const std::span<const double> part = values.subspan(kScalars + index * heads, heads);
@@ -88,20 +119,22 @@ at::Tensor class_probabilities(const at::Tensor& logits) {
   return logits.detach().to(at::kDouble).softmax(-1);
 }
 
-Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
+at::Tensor predictions(data::LabelKind labels, const at::Tensor& logits) {
+  return labels == data::LabelKind::kScore ? logits.detach().to(at::kDouble)
+                                           : class_probabilities(logits);
+}
+
+Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
                     const at::Tensor& valid, const at::Tensor& edge_counts) {
-  const at::Tensor rows = probabilities.detach().flatten(0, -2).to(at::kDouble);
-  const at::Tensor classes = targets.flatten();
-  const at::Tensor counted = classes.ne(kIgnoredTarget);
-  const at::Tensor chosen = rows.gather(1, classes.clamp_min(0).unsqueeze(1)).squeeze(1);
-  const at::Tensor losses = at::where(counted, -chosen.clamp_min(kLeastProbability).log(), 0.0);
-  const at::Tensor hits = rows.argmax(1).eq(classes).logical_and(counted);
   Totals totals;
-  totals.loss = losses.sum().item<double>();
-  totals.correct = static_cast<double>(hits.sum().item<std::int64_t>());
-  totals.targets = static_cast<double>(counted.sum().item<std::int64_t>());
+  if (labels == data::LabelKind::kScore) {
+    totals.loss = squared_error_sum(predicted, targets.to(at::kDouble)).item<double>();
+    totals.targets = static_cast<double>(targets.size(0));
+  } else {
+    count_classes(predicted.detach().flatten(0, -2).to(at::kDouble), targets.flatten(), totals);
+  }
   totals.samples = static_cast<double>(valid.size(0));
-  totals.tokens = static_cast<double>(valid.sum().item<std::int64_t>());
+  totals.tokens = count(valid);
   const at::Tensor counts = edge_counts.sum(1);  // over the batch: [layers, heads, 3]
   totals.drawn_edges = to_vector(counts.select(-1, 0));
   totals.forced_edges = to_vector(counts.select(-1, 1));
@@ -109,14 +142,14 @@ Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
   return totals;
 }
 
-void ProbabilityAverage::add(const at::Tensor& logits) {
-  const at::Tensor probabilities = class_probabilities(logits);
-  sum_ = draws_ == 0 ? probabilities : sum_ + probabilities;
+void PredictionAverage::add(const at::Tensor& logits) {
+  const at::Tensor predicted = predictions(labels_, logits);
+  sum_ = draws_ == 0 ? predicted : sum_ + predicted;
   ++draws_;
 }
 
-at::Tensor ProbabilityAverage::mean() const {
-  if (draws_ == 0) throw InternalError("average of probabilities: no draw was added");
+at::Tensor PredictionAverage::mean() const {
+  if (draws_ == 0) throw InternalError("average of predictions: no draw was added");
   return sum_ / static_cast<double>(draws_);
 }
 

@@ -6,6 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "data/batch.h"
+#include "trainer/scores.h"
+
 // What training and evaluation count, as plain vectors of doubles that add up: one a micro-batch,
 // summed in the order of the tree by distributed::tree_all_reduce.
 namespace sbm::trainer {
@@ -13,17 +16,21 @@ namespace sbm::trainer {
 /// Sums over some samples. Averages are taken at the very end, so nothing depends on how samples
 /// were grouped.
 struct Totals {
-  double loss = 0.0;                 ///< sum of -log p[target]
-  double correct = 0.0;              ///< targets whose most probable class was right
+  double loss = 0.0;                 ///< sum of -log p[target], or of squared errors of scores
+  double correct = 0.0;              ///< targets whose most probable class was right; no scores
   double targets = 0.0;              ///< targets counted
   double samples = 0.0;              ///< samples seen
   double tokens = 0.0;               ///< valid tokens
+  double true_positive = 0.0;        ///< targets of class 1 predicted to be of class 1
+  double false_positive = 0.0;       ///< other targets predicted to be of class 1
+  double false_negative = 0.0;       ///< targets of class 1 predicted to be of another
   std::vector<double> drawn_edges;   ///< [layers * heads], diagonal edges that were forced excluded
   std::vector<double> forced_edges;  ///< [layers * heads]
   std::vector<double> valid_cells;   ///< [layers * heads]
 
-  [[nodiscard]] double mean_loss() const;  ///< 0 without targets
-  [[nodiscard]] double accuracy() const;   ///< in [0, 1]; 0 without targets
+  [[nodiscard]] double mean_loss() const;     ///< 0 without targets
+  [[nodiscard]] double accuracy() const;      ///< in [0, 1]; 0 without targets
+  [[nodiscard]] Confusion confusion() const;  ///< of two classes
   /// Drawn edges over valid cells of each (layer, head).
   [[nodiscard]] std::vector<double> head_density() const;
   [[nodiscard]] double density() const;                  ///< mean of head_density()
@@ -41,22 +48,27 @@ std::int64_t totals_width(std::int64_t layers, std::int64_t heads);
 /// 17 has a loss of 0, and one that is wrong by more than 103 the loss of a probability of 0.
 at::Tensor class_probabilities(const at::Tensor& logits);
 
-/// Counts one micro-batch. `probabilities` double [..., classes] (class_probabilities(), or the
-/// mean of several draws'), `targets` int64 [...] with kIgnoredTarget, `valid` bool [batch,
-/// tokens], `edge_counts` int64 [layers, batch, heads, 3]; its sums over several draws may be
-/// given, since only ratios of them are reported. Of classes equally probable the first counts as
-/// predicted.
-Totals count_totals(const at::Tensor& probabilities, const at::Tensor& targets,
+/// What the model says, in double: class_probabilities(), or the predicted scores [batch, 1].
+at::Tensor predictions(data::LabelKind labels, const at::Tensor& logits);
+
+/// Counts one micro-batch. `predicted` double [..., classes] or, for scores, [batch, 1]
+/// (predictions(), or the mean of several draws'), `targets` int64 [...] with kIgnoredTarget or
+/// float [batch], `valid` bool [batch, tokens], `edge_counts` int64 [layers, batch, heads, 3]; its
+/// sums over several draws may be given, since only ratios of them are reported. Of classes equally
+/// probable the first counts as predicted.
+Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
                     const at::Tensor& valid, const at::Tensor& edge_counts);
 
-/// Adds up the softmaxes of several draws of the same samples and gives their mean.
-class ProbabilityAverage {
+/// Adds up the predictions of several draws of the same samples and gives their mean.
+class PredictionAverage {
  public:
+  explicit PredictionAverage(data::LabelKind labels) : labels_(labels) {}
   void add(const at::Tensor& logits);
-  /// double [..., classes]. Throws InternalError when nothing was added.
+  /// As predictions(). Throws InternalError when nothing was added.
   [[nodiscard]] at::Tensor mean() const;
 
  private:
+  data::LabelKind labels_;
   at::Tensor sum_;
   std::int64_t draws_ = 0;
 };

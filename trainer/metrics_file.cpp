@@ -39,19 +39,19 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t resume_
     : file_(prepared(path, resume_step)) {}
 
 void MetricsFile::step(const StepRecord& record) {
-  write(nlohmann::json{{"step", record.step},
-                       {"epoch", record.epoch},
-                       {"loss", record.loss},
-                       {"accuracy", record.accuracy},
-                       {"learning_rate", record.learning_rate},
-                       {"gradient_norm", record.gradient_norm},
-                       {"density", record.density},
-                       {"density_with_self_loops", record.density_with_self_loops},
-                       {"head_density", record.head_density},
-                       {"tokens_per_second", record.tokens_per_second},
-                       {"step_seconds", record.step_seconds},
-                       {"peak_memory_bytes", record.peak_memory_bytes}}
-            .dump());
+  nlohmann::json line = {{"step", record.step},
+                         {"epoch", record.epoch},
+                         {"loss", record.loss},
+                         {"learning_rate", record.learning_rate},
+                         {"gradient_norm", record.gradient_norm},
+                         {"density", record.density},
+                         {"density_with_self_loops", record.density_with_self_loops},
+                         {"head_density", record.head_density},
+                         {"tokens_per_second", record.tokens_per_second},
+                         {"step_seconds", record.step_seconds},
+                         {"peak_memory_bytes", record.peak_memory_bytes}};
+  if (record.accuracy) line["accuracy"] = *record.accuracy;
+  write(line.dump());
 }
 
 void MetricsFile::evaluation(const EvaluationRecord& record) {

@@ -15,6 +15,10 @@ namespace {
 
 using distributed::ParameterSpec;
 
+constexpr std::int64_t kSegments = 2;
+/// The head compares two documents by x0, x1, x0 * x1 and x0 - x1.
+constexpr std::int64_t kDocumentFeatures = 4;
+
 /// A parameter and how it starts.
 struct Parameter {
   ParameterSpec spec;
@@ -65,22 +69,27 @@ void list_attention(Listing& listing, const std::string& name, const Model& mode
 }
 
 void list_head(Listing& listing, const Model& model, const ModelShape& shape) {
+  const bool documents = shape.parts == SampleParts::kDocuments;
   switch (shape.labels) {
-    case data::LabelKind::kClass: {
+    case data::LabelKind::kClass:
+    case data::LabelKind::kScore: {
       const std::int64_t hidden =
           model.head_hidden_dim() > 0 ? model.head_hidden_dim() : model.feed_forward_dim();
-      listing.linear("head.hidden", model.embedding_dim(), hidden);
+      const std::int64_t features = documents ? kDocumentFeatures : 1;
+      listing.linear("head.hidden", features * model.embedding_dim(), hidden);
       listing.linear("head.output", hidden, shape.classes);
       return;
     }
     case data::LabelKind::kPerToken:
+      if (documents) break;
       listing.linear("head.output", model.embedding_dim(), shape.classes);
       return;
-    case data::LabelKind::kScore:
     case data::LabelKind::kNone:
       break;
   }
-  throw ConfigError("task: expected data with classes to train a model on, found data without");
+  throw ConfigError(
+      "task: expected data with a class or a score for each sample, or a class for each token of "
+      "one sequence, found neither");
 }
 
 std::vector<Parameter> list_parameters(const Model& model, const ModelShape& shape) {
@@ -90,6 +99,9 @@ std::vector<Parameter> list_parameters(const Model& model, const ModelShape& sha
   listing.embedding("encoder.token_embedding.weight", {shape.vocabulary, width}, deviation);
   if (model.learned_positions()) {
     listing.embedding("encoder.position_embedding.weight", {model.max_length(), width}, deviation);
+  }
+  if (shape.parts == SampleParts::kSegments) {
+    listing.embedding("encoder.segment_embedding.weight", {kSegments, width}, deviation);
   }
   for (std::int64_t layer = 0; layer < model.layers(); ++layer) {
     const std::string name = "encoder.layers." + std::to_string(layer);

@@ -15,17 +15,26 @@
 
 namespace sbm::trainer {
 
+/// What a model makes of the two parts that a sample may have.
+enum class SampleParts {
+  kOne,        ///< there is one part only
+  kSegments,   ///< one sequence, in which an embedding tells the parts apart
+  kDocuments,  ///< two sequences, encoded apart by the same encoder and compared by the head
+};
+
 /// What the data set decides about a model.
 struct ModelShape {
   std::int64_t vocabulary = 0;  ///< token ids are below it
-  std::int64_t classes = 0;     ///< classes of a sample, or of a token for kPerToken
+  std::int64_t classes = 0;     ///< classes of a sample, or of a token; 1 for kScore
   data::LabelKind labels = data::LabelKind::kClass;
+  SampleParts parts = SampleParts::kOne;
 };
 
 /// Names, shapes and decay of a model's parameters in their documented order (docs/parameters.md).
-/// Matrices decay; biases, norms, token and position embeddings do not, nor do cluster embeddings:
+/// Matrices decay; biases, norms, token, position and segment embeddings do not, nor do cluster
+/// embeddings:
 /// memberships are the sigmoid of products with them, so decay would pull every membership to 1/2.
-/// Throws ConfigError when the labels are kNone.
+/// Throws ConfigError when the labels are kNone, or labels of the tokens of two documents.
 std::vector<distributed::ParameterSpec> parameter_specs(const Model& model,
                                                         const ModelShape& shape);
 

@@ -34,15 +34,15 @@ std::vector<std::string> quoted(const std::vector<std::string>& names) {
 /// What the model says about one micro-batch, as lines.
 class Lines {
  public:
-  /// `probabilities` as AveragedDraws; `names` are quoted.
-  Lines(const data::Batch& batch, const at::Tensor& probabilities,
+  /// `predictions` as AveragedDraws; `names` are quoted.
+  Lines(data::LabelKind labels, const data::Batch& batch, const at::Tensor& predictions,
         const std::vector<std::string>& names)
-      : batch_(batch),
+      : labels_(labels),
+        batch_(batch),
         names_(names),
-        per_token_(probabilities.dim() == 3),
-        probabilities_(probabilities.contiguous()),
+        probabilities_(predictions.contiguous()),
         chosen_(probabilities_.argmax(-1).contiguous()) {
-    if (probabilities_.size(-1) != std::ssize(names)) {
+    if (labels_ != data::LabelKind::kScore && probabilities_.size(-1) != std::ssize(names)) {
       throw InternalError(
           fmt::format("predictions: expected {} classes, as many as label names, "
                       "found {}",
@@ -55,12 +55,14 @@ class Lines {
     for (std::int64_t row = 0; row < batch_.size; ++row) {
       check(row);
       fmt::format_to(std::back_inserter(lines), R"({{"sample":{},)", sample(row));
-      if (per_token_) {
+      if (labels_ == data::LabelKind::kScore) {
+        append_score(row, lines);
+      } else if (labels_ == data::LabelKind::kPerToken) {
         append_tokens(row, lines);
       } else {
         append_class(row, lines);
       }
-      lines += "]}\n";
+      lines += "}\n";
     }
     return lines;
   }
@@ -77,13 +79,18 @@ class Lines {
   // What stands on padding is nobody's business, so it may be anything.
   void check(std::int64_t row) const {
     at::Tensor mine = probabilities_[row];
-    if (per_token_) mine = mine.narrow(0, 0, length(row));
+    if (labels_ == data::LabelKind::kPerToken) mine = mine.narrow(0, 0, length(row));
     if (!mine.isfinite().all().item<bool>()) {
-      throw DivergenceError(fmt::format(
-          "prediction of sample {}: expected finite probabilities, found one that is not a number: "
-          "the checkpoint's weights are of no use",
-          sample(row)));
+      throw DivergenceError(
+          fmt::format("prediction of sample {}: expected finite numbers, found one that is not: "
+                      "the checkpoint's weights are of no use",
+                      sample(row)));
     }
+  }
+
+  void append_score(std::int64_t row, std::string& line) const {
+    const double score = probabilities_.const_data_ptr<double>()[row];
+    fmt::format_to(std::back_inserter(line), R"("prediction":{:.6g})", score);
   }
 
   void append_class(std::int64_t row, std::string& line) const {
@@ -93,6 +100,7 @@ class Lines {
     for (std::int64_t id = 0; id < classes; ++id) {
       fmt::format_to(std::back_inserter(line), "{}{:.6g}", id == 0 ? "" : ",", values[id]);
     }
+    line += "]";
   }
 
   void append_tokens(std::int64_t row, std::string& line) const {
@@ -101,16 +109,17 @@ class Lines {
       if (token > 0) line += ",";
       line += name(row * batch_.padded_length + token);
     }
+    line += "]";
   }
 
   [[nodiscard]] const std::string& name(std::int64_t index) const {
     return names_[static_cast<std::size_t>(chosen_.const_data_ptr<std::int64_t>()[index])];
   }
 
+  data::LabelKind labels_;
   const data::Batch& batch_;
   const std::vector<std::string>& names_;
-  bool per_token_;
-  at::Tensor probabilities_;  ///< double [batch, classes] or [batch, tokens, classes]
+  at::Tensor probabilities_;  ///< double [batch, classes] or [batch, tokens, classes]; or scores
   at::Tensor chosen_;         ///< int64 [batch] or [batch, tokens]
 };
 
@@ -132,7 +141,7 @@ void predict(distributed::Communicator& communicator, const Encoder& encoder,
       const data::Batch batch = data::evaluation_batch(dataset, index, options.micro_batch,
                                                        options.max_length, kLengthMultiple);
       const AveragedDraws draws = average_draws(encoder, encoder_input(batch), options);
-      mine += Lines(batch, draws.probabilities, names).text();
+      mine += Lines(encoder.shape().labels, batch, draws.predictions, names).text();
     }
     if (options.heartbeat) options.heartbeat();
     for (const std::string& part : distributed::all_gather_strings(communicator, mine)) {

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "trainer/task_metrics.h"
+
 namespace sbm::trainer {
 namespace {
 
@@ -86,7 +88,7 @@ void Progress::evaluation(const EvaluationRecord& record) {
   std::string metrics;
   metric_.clear();
   for (const auto& [name, value] : record.metrics) {
-    metrics += fmt::format(" | {} {:.2f}%", name, 100.0 * value);
+    metrics += fmt::format(" | {} {}", name, metric_text(name, value));
   }
   metric_ = metrics;
   above(

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
 #include <string>
 
 #include "trainer/output_file.h"
 #include "trainer/report_chart.h"
 #include "trainer/report_data.h"
 #include "trainer/report_masks.h"
+#include "trainer/task_metrics.h"
 
 namespace sbm::trainer {
 namespace {
@@ -43,6 +45,11 @@ footer{color:var(--soft);font-size:13px;margin-top:28px})";
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100.0 * share); }
 
+std::string title(std::string metric) {
+  metric[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(metric[0])));
+  return metric;
+}
+
 double last_value(const std::map<std::string, Series>& all, const std::string& name) {
   const auto found = all.find(name);
   return found == all.end() || found->second.empty() ? 0.0 : found->second.back().second;
@@ -62,7 +69,8 @@ std::string headline(const ReportData& data) {
   std::string html = "<div class=numbers>";
   html += number("Step", fmt::format("{}", data.step), fmt::format("of {}", data.total_steps));
   html +=
-      number("Best validation accuracy", data.best_accuracy < 0 ? "–" : percent(data.best_accuracy),
+      number("Best validation " + data.main_metric,
+             data.best_step < 0 ? "–" : metric_text(data.main_metric, data.best_value),
              data.best_step < 0 ? "no evaluation yet" : fmt::format("at step {}", data.best_step));
   html += number("Training loss", fmt::format("{:.4f}", last_value(data.training, "loss")),
                  fmt::format("validation {:.4f}", last_value(data.validation, "loss")));
@@ -78,12 +86,15 @@ std::string headline(const ReportData& data) {
 
 std::string charts(const ReportData& data) {
   std::string html = "<div class=charts>";
-  html += render_chart({.title = "Loss (cross-entropy)"},
-                       {{"training", series(data.training, "loss"), 0, false},
-                        {"validation", series(data.validation, "loss"), 1, true}});
-  html += render_chart({.title = "Accuracy", .percent = true},
-                       {{"training", series(data.training, "accuracy"), 0, false},
-                        {"validation", series(data.validation, "accuracy"), 1, true}});
+  html += render_chart(
+      {.title = judges_scores(data.task) ? "Loss (mean squared error)" : "Loss (cross-entropy)"},
+      {{"training", series(data.training, "loss"), 0, false},
+       {"validation", series(data.validation, "loss"), 1, true}});
+  for (const std::string& metric : task_metrics(data.task)) {
+    html += render_chart({.title = title(metric), .percent = is_share(metric)},
+                         {{"training", series(data.training, metric), 0, false},
+                          {"validation", series(data.validation, metric), 1, true}});
+  }
   std::vector<ChartLine> densities = {{"all heads", series(data.training, "density"), 7, true}};
   for (std::size_t i = 0; i < data.head_density.size(); ++i) {
     const auto heads = static_cast<std::size_t>(data.heads);

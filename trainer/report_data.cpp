@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "trainer/config.h"
 #include "trainer/output_file.h"
+#include "trainer/task_metrics.h"
 
 namespace sbm::trainer {
 namespace {
@@ -60,11 +61,14 @@ void read_evaluation_line(const json& line, double step, ReportData& data) {
   add_number(data.validation["loss"], step, line, "loss");
   add_number(data.validation["density"], step, line, "density");
   if (!line.contains("metrics") || !line["metrics"].is_object()) return;
-  add_number(data.validation["accuracy"], step, line["metrics"], "accuracy");
-  const Series& accuracy = data.validation["accuracy"];
-  if (!accuracy.empty() && accuracy.back().second > data.best_accuracy) {
-    data.best_accuracy = accuracy.back().second;
-    data.best_step = static_cast<std::int64_t>(accuracy.back().first);
+  for (const std::string& metric : task_metrics(data.task)) {
+    add_number(data.validation[metric], step, line["metrics"], metric.c_str());
+  }
+  const Series& judged = data.validation[data.main_metric];
+  if (judged.empty()) return;
+  if (data.best_step < 0 || judged.back().second > data.best_value) {
+    data.best_value = judged.back().second;
+    data.best_step = static_cast<std::int64_t>(judged.back().first);
   }
 }
 
@@ -151,6 +155,7 @@ ReportData read_report_data(const std::filesystem::path& run_directory) {
   data.configuration = read_file(configuration);
   const Config config = parse_config(data.configuration, configuration.string());
   data.task = config.task().name();
+  data.main_metric = task_metrics(data.task).front();
   data.total_steps = config.training().steps();
   data.layers = config.model().layers();
   data.heads = config.model().heads();

@@ -31,8 +31,9 @@ struct ReportData {
   std::map<std::string, Series> training;
   std::map<std::string, Series> validation;
   std::vector<Series> head_density;  ///< [layers * heads], training
-  double best_accuracy = -1.0;       ///< of the validation split; -1 without
-  std::int64_t best_step = -1;
+  std::string main_metric;           ///< of the task
+  double best_value = 0.0;           ///< of the main metric on the validation split
+  std::int64_t best_step = -1;       ///< -1: no evaluation yet
   double peak_memory_bytes = 0.0;
 
   std::int64_t picture_step = -1;

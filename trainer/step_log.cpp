@@ -6,6 +6,8 @@
 #include <functional>
 #include <vector>
 
+#include "trainer/task_metrics.h"
+
 namespace sbm::trainer {
 namespace {
 
@@ -37,7 +39,7 @@ void StepLog::add(const StepStatistics& statistics, std::int64_t step, double ep
   record.step = step;
   record.epoch = epoch;
   record.loss = totals.mean_loss();
-  record.accuracy = totals.accuracy();
+  if (!judges_scores(config_.task().name())) record.accuracy = totals.accuracy();
   record.learning_rate = statistics.learning_rate;
   record.gradient_norm = statistics.gradient_norm;
   record.density = totals.density();

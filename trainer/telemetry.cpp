@@ -41,12 +41,12 @@ Telemetry::~Telemetry() { close(); }
 void Telemetry::step(const StepRecord& record) {
   state_->metrics.step(record);
   State::Scalars scalars = {{"train/loss", record.loss},
-                            {"train/accuracy", record.accuracy},
                             {"train/learning_rate", record.learning_rate},
                             {"train/gradient_norm", record.gradient_norm},
                             {"train/density", record.density},
                             {"speed/tokens_per_second", record.tokens_per_second},
                             {"speed/step_seconds", record.step_seconds}};
+  if (record.accuracy) scalars.emplace_back("train/accuracy", *record.accuracy);
   state_->add_head_densities(scalars, "train_density", record.head_density);
   state_->events.scalars(record.step, scalars);
   state_->progress.step(record);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,10 @@ enum class ProgressMode {
 
 /// One logged training step; averages are over the steps since the last record.
 struct StepRecord {
-  std::int64_t step = 0;  ///< optimiser steps done
-  double epoch = 0.0;     ///< passes over the training split, with fraction
-  double loss = 0.0;      ///< cross-entropy without the density term
-  double accuracy = 0.0;  ///< of training predictions, in [0, 1]
+  std::int64_t step = 0;           ///< optimiser steps done
+  double epoch = 0.0;              ///< passes over the training split, with fraction
+  double loss = 0.0;               ///< cross-entropy or squared error, without the density term
+  std::optional<double> accuracy;  ///< of training predictions, in [0, 1]; none of scores
   double learning_rate = 0.0;
   double gradient_norm = 0.0;  ///< before clipping
   double density = 0.0;        ///< drawn edges over valid cells, forced diagonal excluded

@@ -40,6 +40,7 @@ std::vector<data::Batch> TrainStep::next_batches() {
 std::int64_t TrainStep::count_targets(const std::vector<data::Batch>& batches) const {
   std::int64_t targets = 0;
   for (const data::Batch& batch : batches) {
+    targets += std::ssize(batch.scores);
     targets += std::ranges::count_if(batch.labels, [](std::int32_t label) { return label >= 0; });
     targets +=
         std::ranges::count_if(batch.token_labels, [](std::int32_t label) { return label >= 0; });
@@ -58,13 +59,15 @@ Totals TrainStep::micro_batch(const data::Batch& batch, std::int64_t step,
   tensors.input.training = true;
   reducer_.begin_micro_batch();
   const EncoderOutput output = encoder_.forward(tensors.input);
-  const at::Tensor loss = micro_batch_loss(
-      cross_entropy_sum(output.logits, tensors.targets), output.expected_density, global_targets,
-      training.global_batch_size(), density_weight(config_.model().attention(), step + 1));
+  const data::LabelKind labels = encoder_.shape().labels;
+  const at::Tensor loss =
+      micro_batch_loss(target_loss_sum(labels, output.logits, tensors.targets),
+                       output.expected_density, global_targets, training.global_batch_size(),
+                       density_weight(config_.model().attention(), step + 1));
   loss.backward();
   reducer_.end_micro_batch();
-  return count_totals(class_probabilities(output.logits), tensors.targets, tensors.input.valid,
-                      output.edge_counts);
+  return count_totals(labels, predictions(labels, output.logits), tensors.targets,
+                      tensors.input.valid, output.edge_counts);
 }
 
 StepStatistics TrainStep::run(std::int64_t step) {

@@ -12,9 +12,12 @@
 #include "kernels/sampling.h"
 #include "trainer/batch_tensors.h"
 #include "trainer/config.h"
+#include "trainer/documents.h"
 #include "trainer/mask_picture.h"
+#include "trainer/model_shape.h"
 #include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
+#include "trainer/task_metrics.h"
 
 namespace sbm::trainer {
 namespace {
@@ -23,12 +26,6 @@ namespace checkpoint = distributed::checkpoint;
 
 // Enough to see the structure of a mask, little enough for a page that holds every head.
 constexpr std::int64_t kPictureTokens = 96;
-
-ModelShape shape_of(const data::Dataset& dataset) {
-  return {.vocabulary = dataset.vocabulary_size(),
-          .classes = static_cast<std::int64_t>(dataset.label_names().size()),
-          .labels = dataset.label_kind()};
-}
 
 distributed::AdamWOptions optimizer_options(const Training& training) {
   return {.beta1 = training.adam_beta1(),
@@ -52,7 +49,7 @@ TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainReq
       data_folder_(data_folder),
       train_(data::Dataset::open(data_folder, "train")),
       validation_(data::Dataset::open(data_folder, "validation")),
-      parameters_(config_.model(), shape_of(train_), config_.training().seed()),
+      parameters_(config_.model(), model_shape(train_), config_.training().seed()),
       encoder_(config_.model(), parameters_),
       reducer_(communicator, parameters_.layout(),
                config_.training().global_batch_size() / config_.training().micro_batch_size()),
@@ -78,7 +75,7 @@ void TrainingRun::start_loader() {
                                  .first_micro_batch = reducer_.run().begin,
                                  .last_micro_batch = reducer_.run().end,
                                  .first_step = state_.step,
-                                 .max_length = config_.model().max_length(),
+                                 .max_length = batch_length(train_, config_.model()),
                                  .length_multiple = kLengthMultiple});
   train_step_ = std::make_unique<TrainStep>(communicator_, config_, encoder_, parameters_.layout(),
                                             reducer_, optimizer_, *loader_);
@@ -111,7 +108,7 @@ StepStatistics TrainingRun::step() {
 EvaluationRecord TrainingRun::evaluate_validation() {
   const Training& training = config_.training();
   EvaluationOptions options{.micro_batch = training.micro_batch_size(),
-                            .max_length = config_.model().max_length(),
+                            .max_length = batch_length(validation_, config_.model()),
                             .seed = training.seed(),
                             .draws = training.evaluation_draws()};
   options.heartbeat = [this] {
@@ -119,7 +116,8 @@ EvaluationRecord TrainingRun::evaluate_validation() {
   };
   EvaluationRecord record = evaluate(communicator_, encoder_, validation_, options);
   record.step = state_.step;
-  const auto [metric, value] = *record.metrics.begin();
+  const std::string& metric = task_metrics(config_.task().name()).front();
+  const double value = record.metrics.at(metric);
   record.best = state_.best_step < 0 || value > state_.best_value;
   if (record.best) {
     state_.best_step = state_.step;
@@ -161,11 +159,16 @@ double TrainingRun::epoch() const {
 std::vector<MaskPicture> TrainingRun::mask_pictures() const {
   const std::array<std::uint64_t, 1> sample = {0};
   // A batch of one needs no padding: with a multiple of 1 every row and column is a token.
-  const data::Batch batch = data::collate(validation_, sample, config_.model().max_length(), 1);
-  BatchTensors tensors = batch_tensors(batch);
-  tensors.input.seed = config_.training().seed();
-  tensors.input.draw = 1;
-  return draw_mask_pictures(encoder_, tensors.input, kPictureTokens);
+  const data::Batch batch =
+      data::collate(validation_, sample, batch_length(validation_, config_.model()), 1);
+  EncoderInput input = encoder_input(batch);
+  input.seed = config_.training().seed();
+  input.draw = 1;
+  if (parameters_.shape().parts != SampleParts::kDocuments) {
+    return draw_mask_pictures(encoder_, input, kPictureTokens);
+  }
+  const Documents documents = split_documents(input, config_.model().max_length());
+  return draw_mask_pictures(encoder_, first_row(documents.input), kPictureTokens);
 }
 
 std::string TrainingRun::description() const {

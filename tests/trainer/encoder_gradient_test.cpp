@@ -1,11 +1,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <functional>
-
 #include "tests/trainer/model_fixture.h"
 #include "tests/trainer/reference_encoder.h"
+#include "tests/trainer/slopes.h"
 #include "trainer/encoder.h"
 #include "trainer/loss.h"
 
@@ -14,62 +12,6 @@ namespace sbm::trainer {
 namespace {
 
 using namespace testing_support;
-
-/// Every parameter's gradient, the flat buffer cut by name.
-class Gradients {
- public:
-  explicit Gradients(ModelParameters& parameters)
-      : parameters_(parameters), flat_(parameters.weights().size(), 0.0F) {
-    parameters.bind_gradients(flat_);
-  }
-
-  [[nodiscard]] std::span<const float> of(const std::string& name) const {
-    for (const auto& entry : parameters_.layout().entries()) {
-      if (entry.spec.name == name) {
-        return std::span(flat_).subspan(static_cast<std::size_t>(entry.range.begin),
-                                        static_cast<std::size_t>(entry.range.size()));
-      }
-    }
-    ADD_FAILURE() << name;
-    return {};
-  }
-
-  [[nodiscard]] double largest(const std::string& name) const {
-    double result = 0.0;
-    for (const float value : of(name)) result = std::max(result, std::abs(double{value}));
-    return result;
-  }
-
-  [[nodiscard]] const std::vector<float>& flat() const { return flat_; }
-
- private:
-  ModelParameters& parameters_;
-  std::vector<float> flat_;
-};
-
-/// Compares each parameter's gradient along a random direction with the slope of `loss`.
-void expect_slopes(const ModelParameters& parameters, const Gradients& gradients,
-                   const std::function<double(const Weights&)>& loss, double tolerance) {
-  std::mt19937_64 random(7);
-  std::normal_distribution<double> normal;
-  constexpr double kStep = 1e-5;
-  const Weights weights = copy_weights(parameters);
-  for (const auto& [name, values] : weights) {
-    Weights up = weights;
-    Weights down = weights;
-    double slope = 0.0;
-    double scale = 0.0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const double direction = normal(random);
-      up[name][i] += kStep * direction;
-      down[name][i] -= kStep * direction;
-      slope += direction * gradients.of(name)[i];
-      scale += std::abs(direction * gradients.of(name)[i]);
-    }
-    const double expected = (loss(up) - loss(down)) / (2 * kStep);
-    EXPECT_NEAR(slope, expected, tolerance * (scale + 1e-3)) << name;
-  }
-}
 
 TEST(EncoderGradient, OfFullAttentionEqualsFiniteDifferences) {
   const Model model = small_model("attention { type: FULL }");

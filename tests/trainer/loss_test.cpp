@@ -33,6 +33,13 @@ TEST(CrossEntropySum, IgnoresTokensWithoutTarget) {
   EXPECT_EQ(cross_entropy_sum(logits, at::full({2, 2}, -1, at::kLong)).item<double>(), 0.0);
 }
 
+TEST(SquaredErrorSum, AddsUpOverSamples) {
+  const at::Tensor predictions = at::tensor({1.5F, -1.0F}).view({2, 1});
+  const at::Tensor targets = at::tensor({1.0F, 2.0F});
+  EXPECT_EQ(squared_error_sum(predictions, targets).item<double>(), 9.25);
+  EXPECT_EQ(target_loss_sum(data::LabelKind::kScore, predictions, targets).item<double>(), 9.25);
+}
+
 TEST(MicroBatchLoss, AddsUpToTheLossOfTheGlobalBatch) {
   at::manual_seed(1);
   const at::Tensor logits = at::randn({6, 4});

@@ -28,6 +28,14 @@ inline Model small_model(const std::string& changes = "") {
 inline ModelShape class_shape() { return {11, 4, data::LabelKind::kClass}; }
 inline ModelShape token_shape() { return {11, 3, data::LabelKind::kPerToken}; }
 
+inline ModelShape segment_shape() {
+  return {11, 4, data::LabelKind::kClass, SampleParts::kSegments};
+}
+inline ModelShape document_shape() {
+  return {11, 4, data::LabelKind::kClass, SampleParts::kDocuments};
+}
+inline ModelShape score_shape() { return {11, 1, data::LabelKind::kScore}; }
+
 /// Draws every weight anew from a normal of standard deviation .4 (norms: 1 + .4 of it), so that
 /// memberships and attention are far from uniform.
 inline void scatter(ModelParameters& parameters, std::uint64_t seed) {

@@ -14,6 +14,9 @@ namespace sbm::trainer {
 namespace {
 
 using testing_support::class_shape;
+using testing_support::document_shape;
+using testing_support::score_shape;
+using testing_support::segment_shape;
 using testing_support::small_model;
 using testing_support::token_shape;
 
@@ -64,9 +67,20 @@ TEST(ParameterSpecs, FollowTheConfiguration) {
     EXPECT_EQ(spec.name.find("membership"), std::string::npos);
     EXPECT_EQ(spec.name.find("head.hidden"), std::string::npos);
   }
+  for (const auto& spec : parameter_specs(model, class_shape())) {
+    EXPECT_EQ(spec.name.find("segment"), std::string::npos);
+  }
+  const auto of_pairs = parameter_specs(model, segment_shape());
+  EXPECT_EQ(describe(of_pairs[1]), "encoder.segment_embedding.weight [2, 12]");
+  const auto of_documents = parameter_specs(model, document_shape());
+  EXPECT_EQ(describe(of_documents[of_documents.size() - 4]), "head.hidden.weight [20, 48] decay");
+  EXPECT_EQ(describe(parameter_specs(model, score_shape()).back()), "head.output.bias [1]");
   const auto specs = parameter_specs(model, class_shape());
   EXPECT_EQ(describe(specs[specs.size() - 4]), "head.hidden.weight [20, 12] decay");
   EXPECT_THROW(static_cast<void>(parameter_specs(model, {11, 4, data::LabelKind::kNone})),
+               ConfigError);
+  EXPECT_THROW(static_cast<void>(parameter_specs(
+                   model, {11, 4, data::LabelKind::kPerToken, SampleParts::kDocuments})),
                ConfigError);
 }
 

@@ -141,15 +141,28 @@ class Reference {
     return output;
   }
 
-  [[nodiscard]] Matrix head(const Matrix& hidden, data::LabelKind labels) const {
-    if (labels == data::LabelKind::kPerToken) return linear(hidden, "head.output");
+  void add_segments(Matrix& hidden, std::int64_t first_length) const {
+    const std::vector<double>& segment = weights_.at("encoder.segment_embedding.weight");
+    for (std::int64_t i = 0; i < hidden.rows(); ++i) {
+      const std::int64_t row = i < first_length ? 0 : 1;
+      for (std::int64_t c = 0; c < hidden.columns(); ++c) {
+        hidden(i, c) += segment[static_cast<std::size_t>(row * hidden.columns() + c)];
+      }
+    }
+  }
+
+  [[nodiscard]] static Matrix mean(const Matrix& hidden) {
     Matrix pooled(1, hidden.columns());
     for (std::int64_t i = 0; i < hidden.rows(); ++i) {
       for (std::int64_t c = 0; c < hidden.columns(); ++c) {
         pooled(0, c) += hidden(i, c) / static_cast<double>(hidden.rows());
       }
     }
-    Matrix inner = linear(pooled, "head.hidden");
+    return pooled;
+  }
+
+  [[nodiscard]] Matrix head(const Matrix& features) const {
+    Matrix inner = linear(features, "head.hidden");
     for (double& value : inner.values()) value = std::max(value, 0.0);
     return linear(inner, "head.output");
   }
@@ -170,6 +183,23 @@ class Reference {
 
 void add(Matrix& to, const Matrix& more) {
   for (std::size_t i = 0; i < to.values().size(); ++i) to.values()[i] += more.values()[i];
+}
+
+/// The normed hidden states.
+Matrix encode(const Reference& reference, Matrix hidden, const Masks& masks,
+              std::vector<std::vector<Matrix>>& probabilities) {
+  reference.drop(hidden, StreamPurpose::kEmbeddingDropout, 0, 0);
+  for (std::size_t layer = 0; layer < masks.size(); ++layer) {
+    const std::string name = "encoder.layers." + std::to_string(layer);
+    probabilities.emplace_back();
+    Matrix attention = reference.attention(reference.norm(hidden, name + ".attention_norm"),
+                                           name + ".attention", masks[layer], probabilities.back());
+    reference.drop(attention, StreamPurpose::kResidualDropout, layer, 0);
+    add(hidden, attention);
+    add(hidden, reference.feed_forward(reference.norm(hidden, name + ".feed_forward_norm"),
+                                       name + ".feed_forward", layer));
+  }
+  return reference.norm(hidden, "encoder.final_norm");
 }
 
 }  // namespace
@@ -207,27 +237,40 @@ double ReferenceOutput::density(std::size_t layer, std::size_t head) const {
 
 ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
                                   const Weights& weights, const std::vector<std::int64_t>& tokens,
-                                  const Masks& masks, const Dropout& dropout) {
+                                  const Masks& masks, const Dropout& dropout,
+                                  std::int64_t first_length) {
   const Reference reference(model, weights, dropout);
   ReferenceOutput result;
   Matrix hidden = reference.embed(tokens);
-  reference.drop(hidden, StreamPurpose::kEmbeddingDropout, 0, 0);
-  for (std::size_t layer = 0; layer < masks.size(); ++layer) {
-    const std::string name = "encoder.layers." + std::to_string(layer);
-    result.probabilities.emplace_back();
-    Matrix attention =
-        reference.attention(reference.norm(hidden, name + ".attention_norm"), name + ".attention",
-                            masks[layer], result.probabilities.back());
-    reference.drop(attention, StreamPurpose::kResidualDropout, layer, 0);
-    add(hidden, attention);
-    add(hidden, reference.feed_forward(reference.norm(hidden, name + ".feed_forward_norm"),
-                                       name + ".feed_forward", layer));
-  }
-  result.logits =
-      reference.head(reference.norm(hidden, "encoder.final_norm"), shape.labels).values();
+  if (shape.parts == SampleParts::kSegments) reference.add_segments(hidden, first_length);
+  hidden = encode(reference, std::move(hidden), masks, result.probabilities);
+  result.logits = shape.labels == data::LabelKind::kPerToken
+                      ? reference.linear(hidden, "head.output").values()
+                      : reference.head(Reference::mean(hidden)).values();
   return result;
 }
 
+std::vector<double> reference_comparison(const Model& model, const Weights& weights,
+                                         const std::vector<std::int64_t>& first,
+                                         const Masks& first_masks,
+                                         const std::vector<std::int64_t>& second,
+                                         const Masks& second_masks) {
+  const Dropout none;
+  const Reference reference(model, weights, none);
+  std::vector<std::vector<Matrix>> unused;
+  const Matrix x = Reference::mean(encode(reference, reference.embed(first), first_masks, unused));
+  const Matrix y =
+      Reference::mean(encode(reference, reference.embed(second), second_masks, unused));
+  const std::int64_t width = x.columns();
+  Matrix features(1, 4 * width);
+  for (std::int64_t c = 0; c < width; ++c) {
+    features(0, c) = x(0, c);
+    features(0, width + c) = y(0, c);
+    features(0, 2 * width + c) = x(0, c) * y(0, c);
+    features(0, 3 * width + c) = x(0, c) - y(0, c);
+  }
+  return reference.head(features).values();
+}
 double reference_cross_entropy(const std::vector<double>& logits, std::size_t target) {
   double sum = 0.0;
   for (const double logit : logits) sum += std::exp(logit);

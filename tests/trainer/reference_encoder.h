@@ -41,10 +41,18 @@ struct ReferenceOutput {
 /// What dropout does to the activations [tokens, features] of a stream; see random_keys.h.
 using Dropout = std::function<void(Matrix& hidden, const StreamId& stream)>;
 
-/// `dropout` may be empty: evaluation.
+/// `dropout` may be empty: evaluation. `first_length` counts for kSegments alone.
 ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
                                   const Weights& weights, const std::vector<std::int64_t>& tokens,
-                                  const Masks& masks, const Dropout& dropout = {});
+                                  const Masks& masks, const Dropout& dropout = {},
+                                  std::int64_t first_length = 0);
+
+/// The logits of two documents that are encoded apart.
+std::vector<double> reference_comparison(const Model& model, const Weights& weights,
+                                         const std::vector<std::int64_t>& first,
+                                         const Masks& first_masks,
+                                         const std::vector<std::int64_t>& second,
+                                         const Masks& second_masks);
 
 /// -log softmax(logits)[target].
 double reference_cross_entropy(const std::vector<double>& logits, std::size_t target);

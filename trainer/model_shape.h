@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "data/dataset.h"
+#include "trainer/config.pb.h"
+#include "trainer/parameters.h"
+
+namespace sbm::trainer {
+
+/// What the data set decides about a model, from its labelled splits where `dataset` has no labels
+/// itself. The documents of a retrieval task are encoded apart; other pairs are segments.
+ModelShape model_shape(const data::Dataset& dataset);
+
+/// Tokens of a sample that a batch must hold: model.max_length, or everything when the encoder cuts
+/// each of two documents by itself.
+std::int64_t batch_length(const data::Dataset& dataset, const Model& model);
+
+}  // namespace sbm::trainer
