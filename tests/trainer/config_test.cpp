@@ -133,6 +133,17 @@ TEST(Overrides, SayPathExpectationAndFinding) {
   EXPECT_THAT(override_problems("=1"), ElementsAre(HasSubstr("no such field")));
 }
 
+TEST(Validation, AcceptsEveryConfigurationOfTheTree) {
+  const std::filesystem::path folder = std::filesystem::path(SBM_SOURCE_DIR) / "configs";
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    EXPECT_NO_THROW(static_cast<void>(load_config(entry.path().string(), {}))) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 17);
+}
+
 TEST(Validation, AcceptsTheDefaultsOfEveryTask) {
   for (const std::string& task : known_tasks()) {
     Config config;
