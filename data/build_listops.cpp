@@ -50,10 +50,14 @@ void fill_listops(const BuildRequest& request, SampleSink& sink) {
     return;
   }
   for (std::size_t split = 0; split < kListOpsFiles.size(); ++split) {
-    read_listops(request.source / kListOpsFiles[split], ListOpsFormat::kLongRangeArena,
-                 [&](const ListOpsRow& row) {
-                   sink.add(split, {.tokens8 = row.tokens, .label = row.label});
-                 });
+    read_listops(
+        request.source / kListOpsFiles[split], ListOpsFormat::kLongRangeArena,
+        [&](const ListOpsRow& row) {
+          sink.add(split, {.tokens8 = row.tokens, .label = row.label});
+        },
+        [&](const auto& path, std::uint64_t line, const std::string& reason) {
+          sink.bad_row(path, line, reason);
+        });
   }
 }
 

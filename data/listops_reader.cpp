@@ -77,13 +77,13 @@ void parse_row(std::string_view line, ListOpsFormat format, ListOpsRow& row) {
 }  // namespace
 
 void read_listops(const std::filesystem::path& path, ListOpsFormat format,
-                  const std::function<void(const ListOpsRow&)>& take) {
+                  const std::function<void(const ListOpsRow&)>& take, const BadRow& bad) {
   const MappedFile file(path);
   std::string_view text = as_text(file);
   ListOpsRow row;
   if (format == ListOpsFormat::kLongRangeArena) {
     ++row.line;
-    const std::string_view header = take_line(text);
+    const std::string_view header = take_short_line(text, file, row.line);
     if (header != kHeader) {
       throw DataError(fmt::format("{}:1: expected the header Source<TAB>Target, found \"{}\"",
                                   path.string(), excerpt(header)));
@@ -91,11 +91,12 @@ void read_listops(const std::filesystem::path& path, ListOpsFormat format,
   }
   while (!text.empty()) {
     ++row.line;
-    const std::string_view line = take_line(text);
+    const std::string_view line = take_short_line(text, file, row.line);
     try {
       parse_row(line, format, row);
     } catch (const DataError& error) {
-      throw DataError(fmt::format("{}:{}: {}", path.string(), row.line, error.what()));
+      bad(path, row.line, error.what());
+      continue;
     }
     take(row);
   }

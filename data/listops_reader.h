@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "data/source_files.h"
+
 namespace sbm::data {
 
 /// The two published file formats of ListOps.
@@ -21,12 +23,12 @@ struct ListOpsRow {
   std::int32_t label = 0;
 };
 
-/// Hands every row of a file to `take`, in order. Throws DataError with file, line and reason at a
-/// wrong header, a wrong number of fields, an unknown token, unbalanced brackets, a label that is
-/// no digit, or an expression that is not worth its label: the copies of this data set that lost
-/// their
-/// "]" tokens are recognised by that.
+/// Hands every row of a file to `take`, in order. A row with a wrong number of fields, an unknown
+/// token, unbalanced brackets, a label that is no digit, or an expression that is not worth its
+/// label goes to `bad`: the copies of this data set that lost their "]" tokens are recognised by
+/// that. Throws DataError "file:line" at a wrong header and at a line of more than kMaxLineBytes,
+/// which bounds the memory that a row takes.
 void read_listops(const std::filesystem::path& path, ListOpsFormat format,
-                  const std::function<void(const ListOpsRow&)>& take);
+                  const std::function<void(const ListOpsRow&)>& take, const BadRow& bad);
 
 }  // namespace sbm::data

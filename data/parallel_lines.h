@@ -14,9 +14,6 @@
 
 namespace sbm::data {
 
-/// A line of a source file has at most so many bytes.
-constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
-
 /// How a file of lines is cut into pieces of work.
 struct LineWork {
   int threads = 1;
@@ -63,7 +60,7 @@ void for_each_line(const MappedFile& file, const LineWork& work,
   std::uint64_t taken = 0;
   OrderedBlocks<Block>::run(work.threads, make, [&](Block block) {
     for (Row& row : block.rows) take(++line, row);
-    if (block.too_long) refuse_long_line(file, line + 1, kMaxLineBytes);
+    if (block.too_long) refuse_long_line(file, line + 1);
     return ++taken < count;
   });
 }

@@ -20,6 +20,17 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+std::string_view take_short_line(std::string_view& text, const MappedFile& file,
+                                 std::uint64_t line) {
+  // With the CR and LF that do not count.
+  std::string_view near = text.substr(0, kMaxLineBytes + 2);
+  const std::size_t before = near.size();
+  const std::string_view taken = take_line(near);
+  if (taken.size() > kMaxLineBytes) refuse_long_line(file, line);
+  text.remove_prefix(before - near.size());
+  return taken;
+}
+
 void drop_byte_order_mark(std::string_view& text) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
   if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
@@ -40,9 +51,9 @@ std::uint64_t count_lines(const MappedFile& file) {
   return ends + (text.empty() || text.back() == '\n' ? 0 : 1);
 }
 
-void refuse_long_line(const MappedFile& file, std::uint64_t line, std::size_t max_line) {
+void refuse_long_line(const MappedFile& file, std::uint64_t line) {
   throw DataError(fmt::format("{}:{}: expected a line of at most {} bytes, found more",
-                              file.path().string(), line, max_line));
+                              file.path().string(), line, kMaxLineBytes));
 }
 
 std::string excerpt(std::string_view text) {

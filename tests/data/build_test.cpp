@@ -240,6 +240,31 @@ TEST(Build, ReadsPublishedFiles) {
               ThrowsMessage<ConfigError>(HasSubstr("basic_val.tsv had other contents")));
 }
 
+TEST(Build, SkipsBadRowsOfPublishedFiles) {
+  const TemporaryFolder folder;
+  const std::string header = "Source\tTarget\r\n";
+  write_text(folder.path() / "basic_train.tsv",
+             header + "( ( ( [SM 8 ) 9 ) ] )\t6\r\nx\r\n( ( ( [MAX 8 ) 9 ) ] )\t9\r\n");
+  write_text(folder.path() / "basic_val.tsv", header + "( ( [MED 3 ) ] )\t3\r\n");
+  write_text(folder.path() / "basic_test.tsv", header + "( ( [MED 3 ) ] )\t3\r\n");
+  BuildRequest request;
+  request.task = "lra/listops";
+  request.out = folder.path() / "data";
+  request.source = folder.path();
+  request.skip_bad_rows = 1;
+  EXPECT_THAT([&] { build_dataset(request); },
+              ThrowsMessage<DataError>(HasSubstr("basic_train.tsv:3: expected 2 fields, found 1")));
+  request.skip_bad_rows = 2;
+  const BuildReport report = build_dataset(request);
+  ASSERT_EQ(report.skipped.size(), 2U);
+  EXPECT_EQ(report.skipped[0].file, "basic_train.tsv");
+  EXPECT_EQ(report.skipped[0].line, 2U);
+  EXPECT_THAT(report.skipped[0].reason, HasSubstr("the label is 6"));
+  EXPECT_EQ(report.skipped[1].line, 3U);
+  EXPECT_EQ(report.splits[0].samples, 1U);
+  EXPECT_EQ(Dataset::open(request.out, "train").sample(0).label, 9);
+}
+
 TEST(Build, AnAbandonedBuildLeavesNothing) {
   const TemporaryFolder folder;
   EXPECT_THROW(build_dataset(small_listops(folder.path() / "data"),

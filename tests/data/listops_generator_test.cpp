@@ -312,8 +312,12 @@ TEST(ListOpsGenerator, MatchesTheReferenceSample) {
   const std::string missing = unpack_shared("listops/reference_val.tsv", path);
   if (!missing.empty()) GTEST_SKIP() << missing;
   Shape reference;
-  read_listops(path, ListOpsFormat::kLongRangeArena,
-               [&](const ListOpsRow& row) { reference.add(row.tokens, row.label); });
+  read_listops(
+      path, ListOpsFormat::kLongRangeArena,
+      [&](const ListOpsRow& row) { reference.add(row.tokens, row.label); },
+      [](const auto&, std::uint64_t line, const std::string& reason) {
+        ADD_FAILURE() << line << ": " << reason;
+      });
   ASSERT_EQ(reference.lengths.size(), 2000U);
 
   Shape ours;

@@ -1,5 +1,6 @@
 #include "data/listops_reader.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "data/listops_evaluator.h"
 #include "data/listops_tokens.h"
+#include "data/text_lines.h"
 #include "tests/data/shared_data.h"
 #include "tests/data/temporary_folder.h"
 
@@ -24,8 +26,13 @@ class ListOpsReaderTest : public ::testing::Test {
   std::vector<ListOpsRow> read(const std::string& text, ListOpsFormat format) {
     write_text(path_, text);
     std::vector<ListOpsRow> rows;
-    read_listops(path_, format, [&rows](const ListOpsRow& row) { rows.push_back(row); });
+    read_listops(
+        path_, format, [&rows](const ListOpsRow& row) { rows.push_back(row); }, refuse);
     return rows;
+  }
+  static void refuse(const std::filesystem::path& file, std::uint64_t line,
+                     const std::string& reason) {
+    throw DataError(fmt::format("{}:{}: {}", file.string(), line, reason));
   }
 
   TemporaryFolder folder_;
@@ -89,9 +96,35 @@ TEST_F(ListOpsReaderTest, ABadRowIsNamedWithFileLineAndReason) {
   refused(header + "( ( ( [SM 8\0 ) 9 ) ] )\t7\r\n", ":2:");
 }
 
+// A row without end, here of a hundred megabytes in a sparse file, must cost no memory.
+TEST_F(ListOpsReaderTest, ALongLineIsRefusedUnread) {
+  const std::string header = "Source\tTarget\r\n";
+  std::string longest = "( [SM 7 ] )";
+  longest.insert(1, kMaxLineBytes - longest.size() - 2, ' ');
+  EXPECT_EQ(read(header + longest + "\t7\r\n", ListOpsFormat::kLongRangeArena).size(), 1U);
+  std::string longer = longest;
+  longer.insert(1, 1, ' ');
+  const auto refused = [this] {
+    read_listops(
+        path_, ListOpsFormat::kLongRangeArena, [](const auto&) {},
+        [](const auto&, std::uint64_t, const std::string&) {
+          FAIL() << "not a row to be skipped";
+        });
+  };
+  write_text(path_, header + longer + "\t7\r\n");
+  EXPECT_THAT(refused, ThrowsMessage<DataError>(
+                           HasSubstr("rows.tsv:2: expected a line of at most 1048576 bytes")));
+  write_text(path_, header);
+  std::filesystem::resize_file(path_, std::uintmax_t{100} << 20);
+  EXPECT_THAT(refused, ThrowsMessage<DataError>(HasSubstr("rows.tsv:2: expected a line")));
+}
+
 TEST_F(ListOpsReaderTest, AMissingFileIsNamed) {
   EXPECT_THAT(
-      [this] { read_listops(folder_.path() / "no.tsv", ListOpsFormat::kNyu, [](const auto&) {}); },
+      [this] {
+        read_listops(
+            folder_.path() / "no.tsv", ListOpsFormat::kNyu, [](const auto&) {}, refuse);
+      },
       ThrowsMessage<DataError>(HasSubstr("no.tsv: cannot open")));
 }
 
@@ -114,10 +147,13 @@ TEST_F(ListOpsReaderTest, ReproducesAllLabelsOfTheNyuTestSet) {
   const std::string missing = unpack_shared("listops/nyu_test_d20s.tsv", path_);
   if (!missing.empty()) GTEST_SKIP() << missing;
   std::size_t rows = 0;
-  read_listops(path_, ListOpsFormat::kNyu, [&rows](const ListOpsRow& row) {
-    ASSERT_EQ(evaluate_listops(row.tokens), row.label) << "line " << row.line;
-    ++rows;
-  });
+  read_listops(
+      path_, ListOpsFormat::kNyu,
+      [&rows](const ListOpsRow& row) {
+        ASSERT_EQ(evaluate_listops(row.tokens), row.label) << "line " << row.line;
+        ++rows;
+      },
+      refuse);
   EXPECT_EQ(rows, 10000U);
 }
 
