@@ -13,8 +13,10 @@ namespace sbm::data {
 }
 
 /// The pixels of a PNG file that holds side x side pixels of 8-bit grey, row by row. The file is
-/// not trusted: its size and its header are checked before anything is allocated. Throws DataError
-/// saying what was expected and what was found (without the name of the file).
+/// not trusted: its size and its header are checked first, and texts, gamma and whatever else is no
+/// pixel never reaches libpng, so memory is a few times max_png_bytes() and values are those of the
+/// file. Throws DataError saying what was expected and what was found (without the name of the
+/// file).
 std::vector<std::uint8_t> decode_grey_png(std::span<const std::uint8_t> file, int side);
 
 }  // namespace sbm::data

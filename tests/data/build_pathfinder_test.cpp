@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <png.h>
 
 #include <cstdlib>
 #include <string>
@@ -10,8 +9,8 @@
 #include "data/build.h"
 #include "data/inspect.h"
 #include "data/pathfinder_files.h"
-#include "data/png_image.h"
 #include "data/verify.h"
+#include "tests/data/png_fixtures.h"
 #include "tests/data/shared_data.h"
 #include "tests/data/temporary_folder.h"
 
@@ -23,60 +22,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::ThrowsMessage;
-
-// A PNG file of side x side pixels that all have the given value.
-std::vector<std::uint8_t> png(int side, std::uint8_t value, png_uint_32 format = PNG_FORMAT_GRAY) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = static_cast<png_uint_32>(side);
-  image.height = static_cast<png_uint_32>(side);
-  image.format = format;
-  const std::vector<std::uint8_t> pixels(PNG_IMAGE_SIZE(image), value);
-  png_alloc_size_t bytes = 0;
-  png_image_write_get_memory_size(image, bytes, 0, pixels.data(), 0, nullptr);
-  std::vector<std::uint8_t> file(bytes);
-  if (png_image_write_to_memory(&image, file.data(), &bytes, 0, pixels.data(), 0, nullptr) == 0) {
-    throw std::runtime_error(image.message);
-  }
-  file.resize(bytes);
-  return file;
-}
-
-TEST(PngImage, ReadsGreyOfTheRightSizeOnly) {
-  EXPECT_THAT(decode_grey_png(png(32, 7), 32), Each(7));
-  EXPECT_EQ(decode_grey_png(png(32, 7), 32).size(), 1024U);
-  EXPECT_THAT([] { decode_grey_png(png(32, 7), 64); },
-              ThrowsMessage<DataError>(HasSubstr("expected 64 x 64 pixels, found 32 x 32")));
-  for (const png_uint_32 format : {PNG_FORMAT_RGB, PNG_FORMAT_GA, PNG_FORMAT_LINEAR_Y}) {
-    EXPECT_THAT([format] { decode_grey_png(png(32, 7, format), 32); },
-                ThrowsMessage<DataError>(HasSubstr("8-bit grey")));
-  }
-  EXPECT_THAT([] { decode_grey_png({}, 32); }, ThrowsMessage<DataError>(HasSubstr("empty file")));
-  std::vector<std::uint8_t> large = png(32, 7);
-  large.resize(max_png_bytes(32) + 1);
-  EXPECT_THAT([&] { decode_grey_png(large, 32); },
-              ThrowsMessage<DataError>(HasSubstr("at most 67584 bytes, found 67585")));
-}
-
-TEST(PngImage, NoCutAndNoFlippedByteGetsThrough) {
-  const std::vector<std::uint8_t> sound = png(32, 200);
-  for (std::size_t size = 0; size < sound.size(); ++size) {
-    const std::vector<std::uint8_t> cut(sound.begin(),
-                                        sound.begin() + static_cast<std::ptrdiff_t>(size));
-    // Without its last chunk, which holds nothing, an image is whole.
-    if (size >= sound.size() - 12) continue;
-    EXPECT_THROW(decode_grey_png(cut, 32), DataError) << size;
-  }
-  for (std::size_t at = 0; at < sound.size(); ++at) {
-    std::vector<std::uint8_t> damaged = sound;
-    damaged[at] ^= 0x10;
-    // Either it is refused, or the damage lies where it changes no pixel.
-    try {
-      EXPECT_THAT(decode_grey_png(damaged, 32), Each(200)) << at;
-    } catch (const DataError&) {
-    }
-  }
-}
 
 TEST(PathfinderFiles, RowsOfMetadata) {
   const std::string rest = " 1.0 14 4 2 0.5 1 1";
