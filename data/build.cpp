@@ -102,6 +102,27 @@ void check_options(const BuildRequest& request) {
   }
 }
 
+// An option that changes nothing would let its user believe in a data set that is not there.
+void refuse_foreign_options(const BuildRequest& request, const TaskBuilder& task) {
+  std::string foreign;
+  const auto refuse = [&foreign](bool is_set, const char* option) {
+    if (is_set) foreign += (foreign.empty() ? "" : ", ") + std::string(option);
+  };
+  const bool from_files = !request.source.empty();
+  refuse(!task.takes_words && !request.vocabulary.empty(), "--vocab");
+  refuse(!task.takes_words && !request.lower_case, "--cased");
+  refuse(!task.takes_length && request.max_length > 0, "--max-length");
+  refuse(task.generated && !from_files && request.skip_bad_rows > 0, "--skip-bad-rows");
+  if (foreign.empty()) return;
+  std::string taken;
+  if (task.takes_words) taken += "--vocab, --cased, ";
+  if (task.takes_length) taken += "--max-length, ";
+  if (!task.generated || from_files) taken += "--skip-bad-rows, ";
+  throw ConfigError(fmt::format("task \"{}\"{}: expected of its options {}--threads; found {}",
+                                task.name, task.generated && !from_files ? ", generated" : "",
+                                taken, foreign));
+}
+
 BuildReport reuse(const std::filesystem::path& folder) {
   const LoadedIndex loaded = read_index(folder);
   // Opening every split notices missing, truncated and exchanged shards.
@@ -137,6 +158,7 @@ BuildReport build_dataset(const BuildRequest& request,
                           const std::function<void(const BuildProgress&)>& progress) {
   const TaskBuilder& task = find_task_builder(request.task);
   check_options(request);
+  refuse_foreign_options(request, task);
   const DatasetDescription description = task.describe(request);
   const std::filesystem::path target = resolve(request.out);
   if (!is_free(target, description.recipe)) return reuse(target);

@@ -38,7 +38,8 @@ struct MaskedLanguageParameters {
   double short_share = 0.1;
 };
 
-/// Which data set, and where. Only the options and parameters of the named task are looked at.
+/// Which data set, and where. Only the parameters of the named task are looked at; an option that
+/// the task does not take is refused.
 struct BuildRequest {
   std::string task{};           ///< one of buildable_tasks()
   std::filesystem::path out{};  ///< folder to make; its parents are made too
@@ -93,9 +94,9 @@ std::string default_folder_name(const BuildRequest& request);
 /// Builds the data set in a hidden folder beside `out` and renames it when it is complete and on
 /// disk, so an interrupted build leaves no data set; two processes may build the same at once.
 /// `progress` is called from this thread now and then, and may throw to give up.
-/// Throws ConfigError on an unknown task, unusable parameters, or an `out` that is neither empty
-/// nor the same data set; DataError on a bad source file, a damaged data set in `out`, or a full
-/// disk.
+/// Throws ConfigError on an unknown task, foreign options, unusable parameters, or an `out` that is
+/// neither empty nor the same data set; DataError on a bad source file, a damaged data set in
+/// `out`, or a full disk.
 BuildReport build_dataset(const BuildRequest& request,
                           const std::function<void(const BuildProgress&)>& progress = {});
 

@@ -85,7 +85,11 @@ std::span<const TaskBuilder> glue_builders() {
   static const std::vector<TaskBuilder> builders = [] {
     std::vector<TaskBuilder> all;
     for (const GlueTask& task : glue_tasks()) {
-      all.push_back({task.name, describe_glue, fill_glue});
+      all.push_back({.name = task.name,
+                     .describe = describe_glue,
+                     .fill = fill_glue,
+                     .takes_words = true,
+                     .takes_length = true});
     }
     return all;
   }();

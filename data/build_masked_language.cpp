@@ -67,8 +67,11 @@ void fill_masked_language(const BuildRequest& request, SampleSink& sink) {
   }
 }
 
-constexpr TaskBuilder kBuilders[] = {
-    {"pretrain/mlm", describe_masked_language, fill_masked_language}};
+constexpr TaskBuilder kBuilders[] = {{.name = "pretrain/mlm",
+                                      .describe = describe_masked_language,
+                                      .fill = fill_masked_language,
+                                      .takes_words = true,
+                                      .takes_length = true}};
 
 }  // namespace
 

@@ -114,7 +114,10 @@ void fill_retrieval(const BuildRequest& request, SampleSink& sink) {
   }
 }
 
-constexpr TaskBuilder kBuilders[] = {{"lra/retrieval", describe_retrieval, fill_retrieval}};
+constexpr TaskBuilder kBuilders[] = {{.name = "lra/retrieval",
+                                      .describe = describe_retrieval,
+                                      .fill = fill_retrieval,
+                                      .takes_length = true}};
 
 }  // namespace
 

@@ -113,7 +113,8 @@ void fill_text(const BuildRequest& request, SampleSink& sink) {
   duplicates.report(sink);
 }
 
-constexpr TaskBuilder kBuilders[] = {{"lra/text", describe_text, fill_text}};
+constexpr TaskBuilder kBuilders[] = {
+    {.name = "lra/text", .describe = describe_text, .fill = fill_text, .takes_length = true}};
 
 }  // namespace
 

@@ -24,6 +24,10 @@ struct TaskBuilder {
   /// Hands every sample to `sink`, in an order that depends on the recipe alone. Throws DataError.
   void (*fill)(const BuildRequest& request, SampleSink& sink);
   bool generated = false;  ///< whether samples can be had without source files
+  /// Whether the task has words: BuildRequest::vocabulary and lower_case mean something.
+  bool takes_words = false;
+  /// Whether BuildRequest::max_length means something.
+  bool takes_length = false;
 };
 
 std::span<const TaskBuilder> glue_builders();

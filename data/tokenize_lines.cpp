@@ -58,15 +58,26 @@ class Answers {
 
   void flush() {
     write();
+    errno = 0;
     out_.flush();
-    if (!out_) throw Error("the ids could not be written");
+    require_written();
   }
 
  private:
   void write() {
+    errno = 0;
     out_.write(text_.data(), std::ssize(text_));
-    if (!out_) throw Error("the ids could not be written");
+    require_written();
     text_.clear();
+  }
+
+  // Streams tell no reason; what the system said last is it.
+  void require_written() const {
+    const int reason = errno;
+    if (out_) return;
+    throw ConfigError(
+        "cannot write the ids" +
+        (reason == 0 ? std::string() : ": " + std::generic_category().message(reason)));
   }
 
   const WordPieceTokenizer& tokenizer_;

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
+
+#include "trainer/progress.h"
 
 namespace sbm::launch {
 namespace {
@@ -12,11 +15,17 @@ constexpr std::chrono::milliseconds kInterval{100};
 
 }  // namespace
 
-bool BuildBar::is_due() {
+BuildBar::BuildBar() : live_(trainer::is_terminal()) {}
+
+BuildBar::~BuildBar() {
+  if (shown_ != Clock::time_point{}) std::cerr << "\r\x1b[K" << std::flush;
+}
+
+void BuildBar::show(const data::BuildProgress& done) {
   const Clock::time_point now = Clock::now();
-  if (now - shown_ < kInterval) return false;
+  if (!live_ || now - shown_ < kInterval) return;
   shown_ = now;
-  return true;
+  std::cerr << "\r" << line(done) << "\x1b[K" << std::flush;
 }
 
 std::string BuildBar::line(const data::BuildProgress& done) const {

@@ -7,18 +7,24 @@
 
 namespace sbm::launch {
 
-/// What a terminal shows while a data set is built: a bar, counts, and the time that is left, or
-/// counts alone when the number of samples is not known beforehand.
+/// What a terminal shows on stderr while a data set is built: a bar, counts, and the time that is
+/// left, or counts alone when the number of samples is not known beforehand. It is wiped at the
+/// end, so that an error that ends the build has a line of its own.
 class BuildBar {
  public:
-  /// Whether it is time to show something again: ten times a second.
-  bool is_due();
+  BuildBar();
+  ~BuildBar();
+  BuildBar(const BuildBar&) = delete;
+  BuildBar& operator=(const BuildBar&) = delete;
 
-  /// One line, without its end.
-  [[nodiscard]] std::string line(const data::BuildProgress& done) const;
+  /// At most ten times a second; nothing where stderr is no terminal.
+  void show(const data::BuildProgress& done);
 
  private:
   using Clock = std::chrono::steady_clock;
+  [[nodiscard]] std::string line(const data::BuildProgress& done) const;
+
+  bool live_;
   Clock::time_point begin_ = Clock::now();
   Clock::time_point shown_{};
 };

@@ -91,6 +91,11 @@ void say(std::string_view text) {
 }
 
 extern "C" void sbm_explain_bus_error(int number, siginfo_t* info, void*) {
+  if (info->si_code <= 0) {  // sent by a process: no memory is to blame
+    ::signal(number, SIG_DFL);
+    ::raise(number);  // comes when this handler is left
+    return;
+  }
   // Several threads may read the same file; one message is enough.
   if (handling.test_and_set()) {
     for (;;) ::pause();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "launch/command.h"
+#include "launch/print_json.h"
 #include "trainer/attention_benchmark.h"
 
 namespace sbm::launch {
@@ -104,7 +105,7 @@ int run_sweep(const AttentionOptions& options) {
     nlohmann::json answer = as_json(options);
     answer["edges_per_row"] = options.edges_per_row;
     answer["results"] = results;
-    std::cout << answer.dump() << "\n";
+    print_json(answer);
   }
   return kDone;
 }
@@ -137,7 +138,7 @@ int run_attention(const AttentionOptions& options) {
     nlohmann::json answer = as_json(options);
     answer["tokens"] = sizes.tokens;
     answer["results"] = results;
-    std::cout << answer.dump() << "\n";
+    print_json(answer);
   }
   return kDone;
 }
@@ -154,24 +155,30 @@ void add_bench_command(CLI::App& program, Action& action) {
   const auto positive = [](CLI::Option* option) {
     option->check(CLI::Range(1, 1 << 20))->capture_default_str();
   };
-  positive(attention->add_option("--tokens", options->sizes.tokens, "Queries and keys"));
+  CLI::Option* tokens =
+      attention->add_option("--tokens", options->sizes.tokens, "Queries and keys");
+  positive(tokens);
   positive(attention->add_option("--batch", options->sizes.batch, "Samples"));
   positive(attention->add_option("--heads", options->sizes.heads));
   positive(attention->add_option("--head-dim", options->sizes.head_dim));
   attention->add_option("--clusters", options->sizes.clusters)
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  attention->add_option("--density", options->densities, "Mean probabilities of an edge")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+  CLI::Option* density =
+      attention->add_option("--density", options->densities, "Mean probabilities of an edge")
+          ->check(CLI::Range(0.0, 1.0))
+          ->capture_default_str();
   attention->add_option("--threads", options->threads)
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   positive(attention->add_option("--repeats", options->repeats, "Medians are of so many"));
-  attention->add_flag("--published", options->published,
-                      "The published dense method too, in plain LibTorch operations");
+  CLI::Option* published =
+      attention->add_flag("--published", options->published,
+                          "The published dense method too, in plain LibTorch operations");
   CLI::Option* sweep = attention->add_flag("--sweep", options->sweep,
                                            "Growth of a step from 2,048 to 65,536 tokens instead");
+  // Lengths and densities are the sweep's own, and the others would be passed over.
+  sweep->excludes(tokens)->excludes(density)->excludes(published);
   attention->add_option("--edges-per-row", options->edges_per_row, "Of --sweep, in the mean")
       ->check(CLI::Range(0.0, 2048.0))
       ->needs(sweep)

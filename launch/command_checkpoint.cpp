@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
 #include "launch/command.h"
+#include "launch/print_json.h"
 #include "trainer/named_checkpoint.h"
 
 namespace sbm::launch {
@@ -45,11 +46,19 @@ int run_list(const Options& options) {
     all.push_back({{"step", found.step}, {"folder", found.folder.string()}});
     if (!options.json) std::cout << fmt::format("{:>12}  {}\n", found.step, found.folder.string());
   }
-  if (options.json) std::cout << nlohmann::json{{"checkpoints", all}}.dump() << "\n";
+  if (options.json) print_json({{"checkpoints", all}});
   return kDone;
 }
 
-nlohmann::json as_json(const checkpoint::Inspection& inspection) {
+// A part of the checkpoint that another program may have written. Throws CheckpointError.
+nlohmann::json parse_part(const std::string& text, const std::string& name) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) throw CheckpointError(name + ": expected a JSON object, found none");
+  return json;
+}
+
+nlohmann::json as_json(const checkpoint::Inspection& inspection,
+                       const std::filesystem::path& folder) {
   nlohmann::json files = nlohmann::json::array();
   for (const auto& file : inspection.files) {
     files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.hash}});
@@ -65,8 +74,9 @@ nlohmann::json as_json(const checkpoint::Inspection& inspection) {
           {"sampler_version", inspection.sampler_version},
           {"data_fingerprint", inspection.data_fingerprint},
           {"configuration", inspection.configuration},
-          {"trainer_state", nlohmann::json::parse(inspection.trainer_state)},
-          {"writer", nlohmann::json::parse(inspection.writer)},
+          {"trainer_state",
+           parse_part(inspection.trainer_state, (folder / "trainer_state.json").string())},
+          {"writer", parse_part(inspection.writer, (folder / "writer.json").string())},
           {"bytes", inspection.bytes},
           {"parameters", inspection.parameters},
           {"files", files},
@@ -77,7 +87,7 @@ int run_inspect(const Options& options) {
   const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
   const checkpoint::Inspection inspection = checkpoint::inspect(folder);
   if (options.json) {
-    std::cout << as_json(inspection).dump() << "\n";
+    print_json(as_json(inspection, folder));
     return kDone;
   }
   std::cout << fmt::format(
@@ -101,7 +111,7 @@ int verify_one(const Options& options) {
   const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
   checkpoint::verify(folder);
   if (options.json) {
-    std::cout << nlohmann::json{{"folder", folder.string()}, {"sound", true}}.dump() << "\n";
+    print_json({{"folder", folder.string()}, {"sound", true}});
   } else {
     std::cout << folder.string() << ": sound, every byte matches its checksum\n";
   }
@@ -132,10 +142,7 @@ int verify_all(const Options& options, const std::filesystem::path& folder) {
     }
   }
   if (options.json) {
-    const nlohmann::json answer = {
-        {"folder", folder.string()}, {"sound", damaged == 0}, {"checkpoints", all}};
-    const auto replace = nlohmann::json::error_handler_t::replace;
-    std::cout << answer.dump(-1, ' ', false, replace) << "\n";
+    print_json({{"folder", folder.string()}, {"sound", damaged == 0}, {"checkpoints", all}});
     return damaged == 0 ? kDone : kCheckpointFailure;
   }
   if (damaged > 0) {
@@ -156,8 +163,7 @@ int run_export(const Options& options) {
   const std::filesystem::path folder = trainer::find_checkpoint(options.folder);
   checkpoint::export_model(folder, options.out);
   if (options.json) {
-    std::cout << nlohmann::json{{"checkpoint", folder.string()}, {"out", options.out}}.dump()
-              << "\n";
+    print_json({{"checkpoint", folder.string()}, {"out", options.out}});
   } else {
     std::cout << options.out << "\n";
   }

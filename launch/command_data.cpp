@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
@@ -15,6 +14,7 @@
 #include "launch/build_bar.h"
 #include "launch/command.h"
 #include "launch/one_of.h"
+#include "launch/print_json.h"
 #include "trainer/config.h"
 #include "trainer/task_data.h"
 
@@ -58,6 +58,11 @@ std::string notes_text(const std::vector<std::string>& notes) {
   return text;
 }
 
+data::BuildReport build_with_bar(const data::BuildRequest& request) {
+  BuildBar bar;
+  return data::build_dataset(request, [&bar](const data::BuildProgress& done) { bar.show(done); });
+}
+
 int run_build(const Options& options) {
   trainer::Config config;
   config.mutable_task()->set_name(options.task);
@@ -70,26 +75,18 @@ int run_build(const Options& options) {
   request.lower_case = !options.cased;
   request.max_length = options.max_length;
   request.skip_bad_rows = options.skip_bad_rows;
-  const bool live = isatty(STDERR_FILENO) != 0;
-  BuildBar bar;
-  const auto progress = [live, &bar](const data::BuildProgress& done) {
-    if (live && bar.is_due()) std::cerr << "\r" << bar.line(done) << "\x1b[K" << std::flush;
-  };
-  const data::BuildReport report = data::build_dataset(request, progress);
-  if (live) std::cerr << "\r\x1b[K" << std::flush;
+  const data::BuildReport report = build_with_bar(request);
   nlohmann::json splits = nlohmann::json::object();
   for (const auto& split : report.splits) {
     splits[split.name] = {{"samples", split.samples}, {"bytes", split.bytes}};
   }
   if (options.json) {
-    std::cout << nlohmann::json{{"folder", report.folder.string()},
-                                {"reused", report.reused},
-                                {"fingerprint", report.fingerprint},
-                                {"splits", splits},
-                                {"skipped", skipped_json(report.skipped)},
-                                {"notes", report.notes}}
-                     .dump()
-              << "\n";
+    print_json({{"folder", report.folder.string()},
+                {"reused", report.reused},
+                {"fingerprint", report.fingerprint},
+                {"splits", splits},
+                {"skipped", skipped_json(report.skipped)},
+                {"notes", report.notes}});
     return kDone;
   }
   std::cout << fmt::format("{} {}\n", report.reused ? "already there:" : "built",
@@ -102,6 +99,20 @@ int run_build(const Options& options) {
   return kDone;
 }
 
+std::string label_kind_name(data::LabelKind kind) {
+  switch (kind) {
+    case data::LabelKind::kNone:
+      return "none";
+    case data::LabelKind::kClass:
+      return "class";
+    case data::LabelKind::kPerToken:
+      return "per token";
+    case data::LabelKind::kScore:
+      return "score";
+  }
+  throw InternalError("no such kind of label");
+}
+
 nlohmann::json as_json(const data::DatasetSummary& summary) {
   nlohmann::json splits = nlohmann::json::object();
   for (const data::SplitSummary& split : summary.splits) {
@@ -111,6 +122,10 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
                         {"samples", shard.samples},
                         {"bytes", shard.bytes},
                         {"xxh3_128", shard.xxh3_128}});
+    }
+    nlohmann::json scores = nullptr;
+    if (summary.label_kind == data::LabelKind::kScore && split.labelled) {
+      scores = {{"min", split.scores.min}, {"mean", split.scores.mean}, {"max", split.scores.max}};
     }
     splits[split.name] = {{"samples", split.samples},
                           {"tokens", split.tokens},
@@ -122,6 +137,7 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
                           {"label_counts", split.label_counts},
                           {"majority_share", split.majority_share},
                           {"labelled", split.labelled},
+                          {"scores", scores},
                           {"shards", shards}};
   }
   nlohmann::json parameters = nlohmann::json::object();
@@ -137,6 +153,7 @@ nlohmann::json as_json(const data::DatasetSummary& summary) {
           {"parameters", parameters},
           {"sources", sources},
           {"fingerprint", summary.fingerprint},
+          {"label_kind", label_kind_name(summary.label_kind)},
           {"label_names", summary.label_names},
           {"vocabulary_size", summary.vocabulary_size},
           {"pairs", summary.pairs},
@@ -183,18 +200,23 @@ std::string as_text(const data::DatasetSummary& summary) {
 
 int run_inspect(const Options& options) {
   const data::DatasetSummary summary = data::inspect_dataset(options.folder);
-  std::cout << (options.json ? as_json(summary).dump() + "\n" : as_text(summary));
+  if (options.json) {
+    print_json(as_json(summary));
+  } else {
+    std::cout << as_text(summary);
+  }
   return kDone;
 }
 
 int run_verify(const Options& options) {
   const data::VerifyReport report = data::verify_dataset(options.folder);
   if (options.json) {
-    std::cout << nlohmann::json{{"folder", options.folder},  {"sound", report.problems.empty()},
-                                {"files", report.files},     {"bytes", report.bytes},
-                                {"samples", report.samples}, {"problems", report.problems}}
-                     .dump()
-              << "\n";
+    print_json({{"folder", options.folder},
+                {"sound", report.problems.empty()},
+                {"files", report.files},
+                {"bytes", report.bytes},
+                {"samples", report.samples},
+                {"problems", report.problems}});
     return report.problems.empty() ? kDone : kDataFailure;
   }
   if (!report.problems.empty()) {
@@ -227,14 +249,17 @@ void add_data_command(CLI::App& program, Action& action) {
   build->add_option("--out", options->out, "Folder to make")->required();
   build->add_option("--source", options->source, "Folder of the published files [generate]");
   build->add_option("--set", options->overrides,
-                    "A parameter of the generator: --set data.listops.max_depth=5 (repeatable)");
-  build->add_option("--vocab", options->vocabulary, "Vocabulary, for tasks of words");
+                    "A field of `data` that the task takes: --set data.listops.max_depth=5 "
+                    "(repeatable); a wrong one lists them");
+  build->add_option("--vocab", options->vocabulary, "Vocabulary (vocab.txt), for tasks of words");
   build->add_flag("--cased", options->cased, "The vocabulary is a cased one");
-  build->add_option("--max-length", options->max_length, "Tokens kept of a sample [by task]")
+  build
+      ->add_option("--max-length", options->max_length,
+                   "Tokens kept of a sample, for tasks of text [by task]")
       ->check(CLI::Range(std::int64_t{1}, data::kMaxBuildLength));
   build
       ->add_option("--skip-bad-rows", options->skip_bad_rows,
-                   "Skip and list up to so many unusable rows [0]")
+                   "Skip and list up to so many unusable rows of the files [0]")
       ->check(CLI::Range(std::int64_t{0}, data::kMaxSkippedRows));
   build->add_option("--threads", options->threads, "Threads [all processors]")
       ->check(CLI::Range(1, 4096));

@@ -12,6 +12,7 @@
 
 #include "kernels/cpu/target.h"
 #include "launch/command.h"
+#include "launch/print_json.h"
 #include "launch/version.h"
 
 namespace sbm::launch {
@@ -82,9 +83,7 @@ int run_doctor(Session& session, bool json) {
     all[finding.subject] = {{"good", finding.good}, {"found", finding.text}};
   }
   if (json) {
-    std::cout
-        << nlohmann::json{{"good", good}, {"versions", version_text()}, {"findings", all}}.dump()
-        << "\n";
+    print_json({{"good", good}, {"versions", version_text()}, {"findings", all}});
   } else {
     std::cout << version_text() << "\n\n";
     for (const Finding& finding : findings) {

@@ -8,6 +8,7 @@
 
 #include "launch/command.h"
 #include "launch/model_options.h"
+#include "launch/print_json.h"
 #include "launch/runtime.h"
 #include "trainer/checkpoint_evaluation.h"
 #include "trainer/loaded_model.h"
@@ -79,7 +80,7 @@ int run_eval(Session& session, const Options& options) {
                       trainer::evaluate_checkpoint(communicator, model, evaluation)};
   if (communicator.rank() != 0) return kDone;
   if (options.json) {
-    std::cout << as_json(answer).dump() << "\n";
+    print_json(as_json(answer));
   } else {
     std::cout << as_text(answer);
   }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "launch/command.h"
 #include "launch/model_options.h"
+#include "launch/print_json.h"
 #include "launch/runtime.h"
 #include "trainer/loaded_model.h"
 #include "trainer/mask_control.h"
@@ -72,7 +73,7 @@ void summarise(const trainer::LoadedModel& model, const trainer::LoadRequest& re
                                     {"step", model.step()},
                                     {"samples", samples},
                                     {"out", options.out}};
-    std::cout << summary.dump() << "\n";
+    print_json(summary);
   } else if (!options.out.empty()) {
     std::cout << fmt::format("{} {}: {} samples predicted by {} in {}\n", model.dataset().task(),
                              model.dataset().split(), samples, request.checkpoint.string(),

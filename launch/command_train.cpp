@@ -54,6 +54,24 @@ trainer::TrainRequest make_request(const Options& options) {
   return request;
 }
 
+std::string run_dry(distributed::Communicator& communicator, const trainer::TrainRequest& request) {
+  trainer::TrialFolder trial(request.run_directory);
+  const SignalCleanup cleanup([&trial] { trial.remove(); });
+  std::string description;
+  try {
+    description = trainer::dry_run(communicator, request, trial);
+  } catch (...) {
+    // Here, and not when `trial` goes: a signal that comes meanwhile waits for it.
+    trial.remove();
+    throw;
+  }
+  if (!trial.remove()) {
+    throw ConfigError(request.run_directory.string() +
+                      ": the dry run works, but its folder beside it could not be removed");
+  }
+  return description + "dry run     everything works; nothing was left behind\n";
+}
+
 int run_train(Session& session, const Options& options) {
   trainer::TrainRequest request = make_request(options);
   distributed::Communicator& communicator = session.communicator();
@@ -66,9 +84,7 @@ int run_train(Session& session, const Options& options) {
     std::cerr << table << "\n";
   }
   if (options.dry_run) {
-    trainer::TrialFolder trial(request.run_directory);
-    const SignalCleanup cleanup([&trial] { trial.remove(); });
-    const std::string description = trainer::dry_run(communicator, request, trial);
+    const std::string description = run_dry(communicator, request);
     if (communicator.rank() == 0) std::cout << description;
     return kDone;
   }

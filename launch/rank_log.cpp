@@ -1,13 +1,13 @@
 #include "launch/rank_log.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/basic_file_sink.h>
 
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <memory>
@@ -31,17 +31,23 @@ std::filesystem::path rank_log_path(const std::filesystem::path& run_directory, 
   return run_directory / "logs" / fmt::format("rank-{}.log", rank);
 }
 
-void append_last_words(const std::filesystem::path& log, const std::string& host,
-                       const std::string& text) {
+void append_last_words(const std::filesystem::path& log, std::string_view host,
+                       std::string_view text) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  const std::string line =
-      fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03} {} {}\n",
-                  fmt::localtime(static_cast<std::time_t>(milliseconds / 1000)),
-                  milliseconds % 1000, host, text);
+  const auto seconds = static_cast<std::time_t>(milliseconds / 1000);
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  std::array<char, 1024> line{};
+  const auto end = fmt::format_to_n(
+      line.data(), line.size() - 1, "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03} {} {}",
+      local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
+      local.tm_sec, milliseconds % 1000, host, text);
+  *end.out = '\n';
   const int file = ::open(log.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (file < 0) return;
-  [[maybe_unused]] const ssize_t written = ::write(file, line.data(), line.size());
+  [[maybe_unused]] const ssize_t written =
+      ::write(file, line.data(), static_cast<std::size_t>(end.out + 1 - line.data()));
   ::fsync(file);
   ::close(file);
 }

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,6 +29,35 @@ constexpr std::chrono::hours kStartUpTimeout{2};
 constexpr unsigned kLastWordsSeconds = 3;
 
 extern "C" void end_now(int) { ::_exit(kPeerFailure); }
+
+// Of the thread that calls: the alarm must reach some thread, and others may block it.
+void set_alarm() {
+  ::signal(SIGALRM, end_now);
+  sigset_t alarm_only;
+  sigemptyset(&alarm_only);
+  sigaddset(&alarm_only, SIGALRM);
+  ::pthread_sigmask(SIG_UNBLOCK, &alarm_only, nullptr);
+  ::alarm(kLastWordsSeconds);
+}
+
+[[noreturn]] void say_last_words(std::string_view who, std::string_view host,
+                                 const std::filesystem::path& log,
+                                 const distributed::Watchdog::Silence& silence) {
+  // First: a full pipe behind stderr, or the disk of the log, may be what hangs.
+  set_alarm();
+  // On the stack: a thread that hangs may hold the lock of the heap.
+  std::array<char, 1024> line{};
+  const auto end =
+      fmt::format_to_n(line.data(), line.size() - 1,
+                       "sbm: {}: no progress for {} s at step {} in {}; ending this "
+                       "rank (runtime.timeout_seconds)",
+                       who, (silence.time.count() + 500) / 1000, silence.step, silence.operation);
+  *end.out = '\n';
+  const std::string_view text(line.data(), static_cast<std::size_t>(end.out - line.data()));
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), text.size() + 1);
+  if (!log.empty()) append_last_words(log, host, text);
+  ::_exit(kPeerFailure);
+}
 
 int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
   const std::vector<std::string> hosts =
@@ -56,24 +87,12 @@ void Runtime::beat(std::int64_t step, const char* operation) {
     communicator_.set_timeout(timeout_);
     const std::string who =
         fmt::format("rank {} on {}", communicator_.rank(), communicator_.host());
-    watchdog_ = std::make_unique<distributed::Watchdog>(
-        timeout_, std::min(timeout_, kWatchdogGrace),
-        [who, log = log_,
-         host = communicator_.host()](const distributed::Watchdog::Silence& silence) {
-          // Nothing but system calls: the rest of the process may hold any lock.
-          const std::string text = fmt::format(
-              "sbm: {}: no progress for {:.0f} s at step {} in {}; ending this rank "
-              "(runtime.timeout_seconds)",
-              who, static_cast<double>(silence.time.count()) / 1000.0, silence.step,
-              silence.operation);
-          const std::string line = text + "\n";
-          [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
-          // The disk of the log may be what hangs.
-          ::signal(SIGALRM, end_now);
-          ::alarm(kLastWordsSeconds);
-          if (!log.empty()) append_last_words(log, host, text);
-          ::_exit(kPeerFailure);
-        });
+    watchdog_ =
+        std::make_unique<distributed::Watchdog>(timeout_, std::min(timeout_, kWatchdogGrace),
+                                                [who, log = log_, host = communicator_.host()](
+                                                    const distributed::Watchdog::Silence& silence) {
+                                                  say_last_words(who, host, log, silence);
+                                                });
   }
   watchdog_->beat(step, operation);
 }

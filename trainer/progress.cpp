@@ -16,11 +16,6 @@ namespace {
 constexpr std::chrono::milliseconds kRedrawEvery{100};
 constexpr double kAverageWeight = 0.05;  // of a new step in the average: about 20 steps back
 
-bool is_terminal() {
-  const char* term = std::getenv("TERM");  // NOLINT(concurrency-mt-unsafe): read once at the start
-  return ::isatty(STDERR_FILENO) != 0 && term != nullptr && std::string_view(term) != "dumb";
-}
-
 bool colour_wanted() {
   const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): as above
   return is_terminal() && (no_color == nullptr || *no_color == '\0');
@@ -39,6 +34,11 @@ std::string short_count(double value) {
 }
 
 }  // namespace
+
+bool is_terminal() {
+  const char* term = std::getenv("TERM");  // NOLINT(concurrency-mt-unsafe): read once at the start
+  return ::isatty(STDERR_FILENO) != 0 && term != nullptr && std::string_view(term) != "dumb";
+}
 
 std::string format_duration(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds + 0.5);

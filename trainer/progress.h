@@ -37,6 +37,9 @@ class Progress {
   std::chrono::steady_clock::time_point drawn_{};
 };
 
+/// Whether stderr is a terminal that understands escapes.
+bool is_terminal();
+
 /// "3h07m", "12m05s" or "8s".
 std::string format_duration(double seconds);
 

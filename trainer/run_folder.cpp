@@ -41,7 +41,9 @@ void RunFolder::write_configuration(const std::string& resolved_text) const {
 void RunFolder::write_status(const std::string& state, std::int64_t step,
                              const std::string& detail) const {
   const nlohmann::json json = {{"state", state}, {"step", step}, {"detail", detail}};
-  replace_file(path_ / "STATUS.json", json.dump() + "\n");
+  // Details name files, whose names may hold any bytes.
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  replace_file(path_ / "STATUS.json", json.dump(-1, ' ', false, replace) + "\n");
 }
 
 std::string make_run_id(distributed::Communicator& communicator) {

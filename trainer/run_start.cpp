@@ -75,9 +75,13 @@ void require_same_run(const std::filesystem::path& folder, const Config& config)
 std::string warn_of_other_threads(distributed::Communicator& communicator,
                                   const std::filesystem::path& folder) {
   std::set<std::string> before;
-  const auto writer = nlohmann::json::parse(checkpoint::inspect(folder).writer);
-  for (const auto& rank : writer.value("ranks", nlohmann::json::array())) {
-    before.insert(rank.value("threads", nlohmann::json()).dump());
+  const std::string writer = checkpoint::inspect(folder).writer;
+  try {
+    const auto all = nlohmann::json::parse(writer).value("ranks", nlohmann::json::array());
+    for (const auto& rank : all) before.insert(rank.value("threads", nlohmann::json()).dump());
+  } catch (const nlohmann::json::exception& error) {
+    throw CheckpointError(fmt::format("{}: expected a list of ranks with their threads: {}",
+                                      (folder / "writer.json").string(), error.what()));
   }
   const std::vector<std::string> threads =
       distributed::all_gather_strings(communicator, std::to_string(at::get_num_threads()));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -30,6 +31,8 @@ constexpr std::array<TaskMessage, 5> kTaskMessages = {{
     {"synthetic/repeated-tokens", "data.repeated_tokens."},
 }};
 
+constexpr std::chrono::seconds kProgressInterval{10};
+
 data::PathfinderLevel pathfinder_level(PathfinderData::Level level) {
   switch (level) {
     case PathfinderData::EASY:
@@ -40,6 +43,20 @@ data::PathfinderLevel pathfinder_level(PathfinderData::Level level) {
       return data::PathfinderLevel::kHard;
   }
   throw InternalError("no such level of Pathfinder");
+}
+
+// A line now and then: a build of many samples takes longer than people wait for a sign of life.
+std::function<void(const data::BuildProgress&)> plain_progress(
+    const std::function<void(const std::string&)>& message) {
+  return
+      [&message, said = std::chrono::steady_clock::now()](const data::BuildProgress& done) mutable {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - said < kProgressInterval) return;
+        said = now;
+        message(done.total == 0 ? fmt::format("generated {} samples", done.samples)
+                                : fmt::format("generated {} of {} samples ({} %)", done.samples,
+                                              done.total, 100 * done.samples / done.total));
+      };
 }
 
 }  // namespace
@@ -133,7 +150,7 @@ std::filesystem::path prepare_data(distributed::Communicator& communicator, cons
       if (!std::filesystem::exists(request.out, ignored)) {
         message(fmt::format("generating the data of {} in {}", request.task, request.out.string()));
       }
-      data::build_dataset(request);
+      data::build_dataset(request, plain_progress(message));
     } catch (const ConfigError& error) {
       problem = std::string("c") + error.what();
     } catch (const Error& error) {

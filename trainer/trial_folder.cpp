@@ -45,19 +45,21 @@ void TrialFolder::make_here() {
   folder_.emplace(target_);
 }
 
-void TrialFolder::remove() {
+bool TrialFolder::remove() {
   const std::lock_guard lock(mutex_);
   removed_ = true;
-  if (!folder_) return;
   std::error_code error;
   // A thread that still computes may make another file between a folder's listing and its removal.
-  for (int attempt = 0; attempt < 100; ++attempt) {
+  for (int attempt = 0; folder_ && attempt < 100; ++attempt) {
     std::filesystem::remove_all(folder_->path(), error);
     if (!error) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  const bool removed = !error;
+  // Also those of a folder that could not be made itself. One that others use by now stays.
   for (const std::filesystem::path& parent : new_parents_) std::filesystem::remove(parent, error);
   new_parents_.clear();
+  return removed;
 }
 
 }  // namespace sbm::trainer

@@ -26,8 +26,8 @@ class TrialFolder {
   std::filesystem::path make(distributed::Communicator& communicator);
 
   /// Removes what make() made on this rank, also while others still write into it. From any
-  /// thread; nothing is made after it.
-  void remove();
+  /// thread; nothing is made after it. False when something stays.
+  bool remove();
 
  private:
   void make_here();
