@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 #include "data/mapped_file.h"
+#include "data/review_row.h"
 #include "data/text_lines.h"
 
 namespace sbm::data {
 namespace {
 
-constexpr std::string_view kHeader = "path\tlabel\ttext";
 // Class 0 and class 1.
 constexpr const char* kClassFolders[] = {"neg", "pos"};
 constexpr const char* kSplits[] = {"train", "test"};
@@ -30,27 +30,19 @@ std::vector<std::string> list_reviews(const ImdbSource& source, const std::strin
 // What is wrong with a text, or nothing.
 std::string text_problem(std::string_view text) {
   if (text.empty()) return "expected a text, found an empty one";
-  if (text.size() > kMaxReviewBytes) {
-    return fmt::format("expected a text of at most {} bytes, found {}", kMaxReviewBytes,
-                       text.size());
-  }
-  return {};
+  return review_length_problem(text);
 }
 
-// Splits at the first two TABs only: texts hold TABs. Returns what is wrong with the row.
+// Returns what is wrong with the row.
 std::string parse_row(std::string_view line, Review& review) {
-  const std::size_t first = line.find('\t');
-  const std::size_t second = first == std::string_view::npos ? first : line.find('\t', first + 1);
-  if (second == std::string_view::npos) {
-    return fmt::format("expected 3 fields (path, label, text), found {}",
-                       first == std::string_view::npos ? 1 : 2);
+  ReviewRow row;
+  std::string problem = split_review(line, row);
+  if (!problem.empty()) return problem;
+  if (row.label != "0" && row.label != "1") {
+    return fmt::format("expected the label 0 or 1, found \"{}\"", excerpt(row.label));
   }
-  const std::string_view label = line.substr(first + 1, second - first - 1);
-  if (label != "0" && label != "1") {
-    return fmt::format("expected the label 0 or 1, found \"{}\"", excerpt(label));
-  }
-  review.label = label[0] - '0';
-  review.text = line.substr(second + 1);
+  review.label = row.label[0] - '0';
+  review.text = row.text;
   return text_problem(review.text);
 }
 
@@ -61,11 +53,8 @@ void read_table(const std::filesystem::path& path, const std::function<void(cons
   Review review;
   review.file = path;
   review.line = 1;
-  const std::string_view header = take_line(text);
-  if (header != kHeader) {
-    throw DataError(fmt::format("{}:1: expected the header path<TAB>label<TAB>text, found \"{}\"",
-                                path.string(), excerpt(header)));
-  }
+  drop_byte_order_mark(text);
+  check_review_header(file, take_line(text));
   while (!text.empty()) {
     ++review.line;
     const std::string problem = parse_row(take_line(text), review);

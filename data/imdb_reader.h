@@ -13,9 +13,6 @@
 // The Large Movie Review Dataset, in the two forms in which it goes round.
 namespace sbm::data {
 
-/// Reviews longer than this are unusable rows; the longest published one has 13,704 bytes.
-constexpr std::size_t kMaxReviewBytes = std::size_t{1} << 20;
-
 enum class ImdbLayout {
   kFolders,  ///< as published: train/pos/ID_RATING.txt, train/neg, test/pos, test/neg
   kTables,   ///< train.tsv, test.tsv with the header path TAB label TAB text; texts may hold TABs
@@ -45,7 +42,7 @@ std::uint64_t count_imdb(const ImdbSource& source, const std::string& split);
 
 /// Hands the reviews of split "train" or "test" to `take`: tables in the order of their rows,
 /// folders negative before positive and by number. Rows with a wrong number of fields, another
-/// label than 0 or 1, or no text go to `bad`. Throws DataError.
+/// label than 0 or 1, no text, or one of more than kMaxReviewBytes go to `bad`. Throws DataError.
 void read_imdb(const ImdbSource& source, const std::string& split,
                const std::function<void(const Review&)>& take, const BadRow& bad);
 

@@ -14,6 +14,9 @@
 
 namespace sbm::data {
 
+/// So many rows of a block are made ahead; with lines of 16 bytes and more, that is all of them.
+constexpr std::size_t kMaxBlockRows = std::size_t{16} << 10;
+
 /// How a file of lines is cut into pieces of work.
 struct LineWork {
   int threads = 1;
@@ -23,7 +26,8 @@ struct LineWork {
 /// Parses every line of a text file on some threads and hands the results to this thread in order.
 /// `parse(line, first)` sees a line without its LF or CRLF, and without a byte order mark when it
 /// is the file's first; `take(number, row)` gets what it made, lines numbered from 1. What `take`
-/// sees does not depend on the threads. Memory: four blocks a thread, and their rows. Throws
+/// sees does not depend on the threads. Memory: four blocks a thread, and their rows, of which a
+/// block holds at most kMaxBlockRows: the rest of one with more is parsed when it is taken. Throws
 /// DataError "file:line" for a line of more than kMaxLineBytes, and whatever `parse` and `take`
 /// throw.
 template <typename Row>
@@ -32,7 +36,7 @@ void for_each_line(const MappedFile& file, const LineWork& work,
                    const std::function<void(std::uint64_t number, Row& row)>& take) {
   struct Block {
     std::vector<Row> rows;
-    bool too_long = false;  ///< the line after `rows` is
+    std::string_view rest;  ///< behind the lines of `rows`
   };
   const std::string_view text = as_text(file);
   const std::uint64_t count = (text.size() + work.block_bytes - 1) / work.block_bytes;
@@ -42,17 +46,14 @@ void for_each_line(const MappedFile& file, const LineWork& work,
     if (number >= count) return block;
     const std::size_t begin = line_start(text, number * work.block_bytes, kMaxLineBytes);
     const std::size_t end = line_start(text, (number + 1) * work.block_bytes, kMaxLineBytes);
-    std::string_view rest = text.substr(begin, std::max(begin, end) - begin);
-    bool first = number == 0;
-    if (first) drop_byte_order_mark(rest);
-    while (!rest.empty()) {
+    block.rest = text.substr(begin, std::max(begin, end) - begin);
+    if (number == 0) drop_byte_order_mark(block.rest);
+    while (!block.rest.empty() && block.rows.size() < kMaxBlockRows) {
+      std::string_view rest = block.rest;
       const std::string_view line = take_line(rest);
-      if (line.size() > kMaxLineBytes) {
-        block.too_long = true;
-        break;
-      }
-      block.rows.push_back(parse(line, first));
-      first = false;
+      if (line.size() > kMaxLineBytes) break;
+      block.rows.push_back(parse(line, number == 0 && block.rows.empty()));
+      block.rest = rest;
     }
     return block;
   };
@@ -60,7 +61,10 @@ void for_each_line(const MappedFile& file, const LineWork& work,
   std::uint64_t taken = 0;
   OrderedBlocks<Block>::run(work.threads, make, [&](Block block) {
     for (Row& row : block.rows) take(++line, row);
-    if (block.too_long) refuse_long_line(file, line + 1);
+    while (!block.rest.empty()) {
+      Row row = parse(take_short_line(block.rest, file, line + 1), false);
+      take(++line, row);
+    }
     return ++taken < count;
   });
 }

@@ -5,19 +5,21 @@
 #include <algorithm>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "data/mapped_file.h"
 #include "data/ordered_blocks.h"
 #include "data/parallel_lines.h"
+#include "data/review_row.h"
 #include "data/sentences.h"
 #include "data/text_lines.h"
 
 namespace sbm::data {
 namespace {
 
-constexpr const char* kReviewHeader = "path\tlabel\ttext";
-constexpr std::size_t kFilesPerBlock = 64;
+// Few, since each may have kMaxReviewBytes.
+constexpr std::size_t kFilesPerBlock = 8;
 
 using Ids = std::vector<std::uint16_t>;
 
@@ -32,16 +34,30 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   return std::filesystem::equivalent(a, b, ignored);
 }
 
-std::vector<Ids> sentences_of(std::string_view text, const WordPieceTokenizer& tokenizer) {
-  std::vector<Ids> sentences;
-  split_sentences(text,
-                  [&](std::string_view sentence) { sentences.push_back(tokenizer.ids(sentence)); });
-  return sentences;
+// A review's sentences one after the other: a vector for each would take thirty times the text
+// where sentences are short.
+struct Document {
+  std::string problem{};
+  Ids ids{};
+  std::vector<std::size_t> ends{};  // of the sentences, in `ids`
+};
+
+Document document_of(std::string_view text, const WordPieceTokenizer& tokenizer) {
+  Document document{.problem = review_length_problem(text)};
+  if (!document.problem.empty()) return document;
+  split_sentences(text, [&](std::string_view sentence) {
+    tokenizer.append_ids(sentence, document.ids);
+    document.ends.push_back(document.ids.size());
+  });
+  return document;
 }
 
-void tell_document(const std::vector<Ids>& sentences, const CorpusListener& listener) {
-  for (const Ids& sentence : sentences) {
-    if (!sentence.empty()) listener.sentence(sentence);
+void tell_document(const Document& document, const CorpusListener& listener) {
+  const std::span ids(document.ids);
+  std::size_t begin = 0;
+  for (const std::size_t end : document.ends) {
+    if (end > begin) listener.sentence(ids.subspan(begin, end - begin));
+    begin = end;
   }
   listener.end_document();
 }
@@ -70,43 +86,33 @@ void read_sentences(const MappedFile& file, const WordPieceTokenizer& tokenizer,
 
 void read_review_table(const MappedFile& file, const WordPieceTokenizer& tokenizer, int threads,
                        const CorpusListener& listener) {
-  struct Row {
-    std::string problem{};
-    std::vector<Ids> sentences{};
-  };
-  for_each_line<Row>(
+  for_each_line<Document>(
       file, {.threads = threads},
-      [&](std::string_view line, bool first) -> Row {
+      [&](std::string_view line, bool first) -> Document {
         if (first) {
-          if (line == kReviewHeader) return {};
-          throw DataError(
-              fmt::format("{}:1: expected the header path<TAB>label<TAB>text, found \"{}\"",
-                          file.path().string(), excerpt(line)));
+          check_review_header(file, line);
+          return {};
         }
-        // Texts hold TABs, so only the first two are borders.
-        const std::size_t label = line.find('\t');
-        const std::size_t text =
-            label == std::string_view::npos ? label : line.find('\t', label + 1);
-        if (text == std::string_view::npos) {
-          return {.problem = fmt::format("expected 3 fields, found {}",
-                                         label == std::string_view::npos ? 1 : 2)};
-        }
-        return {.sentences = sentences_of(line.substr(text + 1), tokenizer)};
+        ReviewRow row;
+        std::string problem = split_review(line, row);
+        if (!problem.empty()) return {.problem = std::move(problem)};
+        return document_of(row.text, tokenizer);
       },
-      [&](std::uint64_t line, Row& row) {
-        if (!row.problem.empty()) {
-          listener.bad(file.path(), line, row.problem);
+      [&](std::uint64_t line, const Document& document) {
+        if (!document.problem.empty()) {
+          listener.bad(file.path(), line, document.problem);
         } else if (line > 1) {
-          tell_document(row.sentences, listener);
+          tell_document(document, listener);
         }
       });
 }
 
 void read_review_files(const CorpusSource& source, const WordPieceTokenizer& tokenizer, int threads,
                        const CorpusListener& listener) {
-  using Block = std::vector<std::vector<Ids>>;
+  using Block = std::vector<Document>;
   const std::size_t blocks = (source.files.size() + kFilesPerBlock - 1) / kFilesPerBlock;
   std::size_t taken = 0;
+  std::size_t told = 0;
   OrderedBlocks<Block>::run(
       threads,
       [&](std::uint64_t block) {
@@ -115,12 +121,19 @@ void read_review_files(const CorpusSource& source, const WordPieceTokenizer& tok
         const std::size_t end = std::min(begin + kFilesPerBlock, source.files.size());
         for (std::size_t i = begin; i < end; ++i) {
           const MappedFile file(source.folder / source.files[i]);
-          documents.push_back(sentences_of(as_text(file), tokenizer));
+          documents.push_back(document_of(as_text(file), tokenizer));
         }
         return documents;
       },
       [&](const Block& documents) {
-        for (const std::vector<Ids>& document : documents) tell_document(document, listener);
+        for (const Document& document : documents) {
+          const std::string& name = source.files[told++];
+          if (document.problem.empty()) {
+            tell_document(document, listener);
+          } else {
+            listener.bad(source.folder / name, 0, document.problem);
+          }
+        }
         return ++taken < blocks;
       });
 }

@@ -38,7 +38,7 @@ std::vector<SourceDescription> describe_corpus(const CorpusSource& source, int t
 struct CorpusListener {
   std::function<void(std::span<const std::uint16_t> sentence)> sentence;
   std::function<void()> end_document;
-  BadRow bad;  ///< rows of review tables that do not have three fields
+  BadRow bad;  ///< rows of review tables without three fields, files over kMaxReviewBytes
 };
 
 /// Tokenizes a corpus on some threads and tells of its sentences in order; what the listener hears

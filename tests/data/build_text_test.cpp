@@ -199,6 +199,12 @@ TEST_F(TextTask, SaysWhichRowIsBad) {
               ThrowsMessage<DataError>(HasSubstr("at most 1048576 bytes, found 1048577")));
 }
 
+TEST_F(TextTask, AByteOrderMarkMayComeFirst) {
+  write("train.tsv", "\xef\xbb\xbf" + kHeader + row("1", "good"));
+  write("test.tsv", kHeader + row("1", "good"));
+  EXPECT_EQ(build_dataset(request("data")).splits[2].samples, 1U);
+}
+
 TEST_F(TextTask, SkipsAsManyBadRowsAsAllowed) {
   write("train.tsv", kHeader + row("2", "bad") + row("1", "good") + "worse\n");
   write("test.tsv", kHeader + row("1", "good"));

@@ -106,6 +106,23 @@ TEST_F(MaskedLanguageTest, ReadsTheFoldersOfReviews) {
               ElementsAre(Ids{2, 10, 3}, Ids{2, 12, 3}, Ids{2, 10, 10, 3}, Ids{2, 13, 18, 12, 3}));
 }
 
+TEST_F(MaskedLanguageTest, EndlessReviewFilesAreBadRows) {
+  std::filesystem::create_directories(source_ / "aclImdb/train/unsup");
+  for (const char* kind : {"neg", "pos"}) {
+    std::filesystem::create_directories(source_ / "aclImdb/train" / kind);
+  }
+  write_text(source_ / "aclImdb/train/unsup/0_0.txt", "cat");
+  write_text(source_ / "aclImdb/train/unsup/1_0.txt", "");
+  std::filesystem::resize_file(source_ / "aclImdb/train/unsup/1_0.txt", (1 << 20) + 1);
+  write_text(source_ / "aclImdb/train/unsup/2_0.txt", "sat");
+  EXPECT_THAT([&] { build_dataset(request()); },
+              ThrowsMessage<DataError>(HasSubstr("1_0.txt: expected a text of at most 1048576 "
+                                                 "bytes, found 1048577")));
+  BuildRequest skipping = request();
+  skipping.skip_bad_rows = 1;
+  EXPECT_THAT(built(skipping), ElementsAre(Ids{2, 12, 3}, Ids{2, 13, 3}));
+}
+
 TEST_F(MaskedLanguageTest, SaysWhatIsWrong) {
   EXPECT_THAT([&] { build_dataset(request()); },
               ThrowsMessage<DataError>(HasSubstr("expected text files")));
@@ -125,7 +142,8 @@ TEST_F(MaskedLanguageTest, SaysWhatIsWrong) {
   EXPECT_THAT([&] { build_dataset(request()); }, ThrowsMessage<DataError>(HasSubstr("train.tsv")));
   write_text(source_ / "train.tsv", "label\ttext\n1\tcat\n");
   EXPECT_THAT([&] { build_dataset(request()); },
-              ThrowsMessage<DataError>(HasSubstr("unsup.tsv:3: expected 3 fields, found 2")));
+              ThrowsMessage<DataError>(
+                  HasSubstr("unsup.tsv:3: expected 3 fields (path, label, text), found 2")));
   BuildRequest skipping = request();
   skipping.skip_bad_rows = 2;
   EXPECT_THAT([&] { build_dataset(skipping); },

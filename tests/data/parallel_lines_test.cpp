@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,13 @@ TEST_F(ParallelLinesTest, GivesTheSameWhateverTheBlocksAndThreads) {
       expected.emplace_back(i + 1, (i == 0 ? "first:" : "") + line);
       text += line + "\n";
     }
+    // A block of more lines than are made ahead.
+    if (trial == 19) {
+      for (std::size_t i = 0; i < 2 * kMaxBlockRows; ++i) {
+        expected.emplace_back(expected.size() + 1, expected.empty() ? "first:x" : "x");
+        text += "x\n";
+      }
+    }
     for (const std::size_t block : {1, 2, 3, 7, 64, 1000}) {
       for (const int threads : {1, 3}) {
         ASSERT_EQ(read(text, {.threads = threads, .block_bytes = block}), expected)
@@ -84,6 +92,38 @@ TEST_F(ParallelLinesTest, RefusesLongLines) {
                   ThrowsMessage<DataError>(HasSubstr("lines.txt:3: expected a line of at most")));
     }
   }
+}
+
+// Counts how many of its kind there are.
+struct CountedRow {
+  CountedRow() { count(1); }
+  CountedRow(const CountedRow&) { count(1); }
+  CountedRow& operator=(const CountedRow&) = default;
+  ~CountedRow() { count(-1); }
+
+  static void count(int change) {
+    const int now = alive += change;
+    int seen = most;
+    while (now > seen && !most.compare_exchange_weak(seen, now)) {
+    }
+  }
+  static inline std::atomic<int> alive = 0;
+  static inline std::atomic<int> most = 0;
+};
+
+TEST_F(ParallelLinesTest, HoldsFewRowsHoweverShortTheLines) {
+  constexpr int kThreads = 2;
+  const std::string text(std::size_t{3} << 20, '\n');
+  write_text(path_, text);
+  const MappedFile file(path_);
+  std::uint64_t lines = 0;
+  for_each_line<CountedRow>(
+      file, {.threads = kThreads}, [](std::string_view, bool) { return CountedRow(); },
+      [&](std::uint64_t, CountedRow&) { ++lines; });
+  EXPECT_EQ(lines, text.size());
+  EXPECT_EQ(CountedRow::alive, 0);
+  // Four blocks a thread, and one in work that may be growing.
+  EXPECT_LE(CountedRow::most, (4 + 2) * kThreads * static_cast<int>(kMaxBlockRows));
 }
 
 // A line of a terabyte (in a sparse file) is refused after a look at its first megabytes.
