@@ -29,7 +29,7 @@ DatasetDescription describe_masked_language(const BuildRequest& request) {
   const SentencePacker::Options options = packing(request);
   const SentencePacker check_options(tokenizer.vocabulary(), options, {});
   DatasetDescription description{
-      .recipe = {.task = request.task, .generator = "sentences packed 1"},
+      .recipe = {.task = request.task, .generator = "sentences packed 2"},
       .splits = {"train", "validation"},
       .word_pieces = tokenizer.vocabulary().word_piece_ids()};
   const CorpusSource corpus = find_corpus(request.source, request.vocabulary);

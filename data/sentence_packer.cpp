@@ -33,8 +33,8 @@ SentencePacker::SentencePacker(const Vocabulary& vocabulary, const Options& opti
     throw ConfigError(fmt::format("expected samples of at least {} tokens, found a limit of {}",
                                   TextEncoder::kMinLength, options.max_length));
   }
-  check_share("short_share", options.short_share, 1);
-  check_share("validation_share", options.held_out_share, 0.9);
+  check_share("data.masked_language.short_share", options.short_share, 1);
+  check_share("data.masked_language.validation_share", options.held_out_share, 0.9);
 }
 
 void SentencePacker::begin_document() {
@@ -69,7 +69,8 @@ void SentencePacker::add(std::span<const std::uint16_t> sentence) {
       begin_sample();
       continue;
     }
-    const auto part = sentence.first(std::min(sentence.size(), target_));
+    // A short sample may be longer than drawn, lest it cut a sentence that fits a whole one.
+    const auto part = sentence.first(std::min(sentence.size(), room_));
     sample_.tokens.insert(sample_.tokens.end(), part.begin(), part.end());
     sentence = sentence.subspan(part.size());
   }

@@ -20,8 +20,10 @@ class SentencePacker {
  public:
   struct Options {
     std::int64_t max_length = 0;  ///< special tokens counted, at least TextEncoder::kMinLength
-    double short_share = 0;       ///< of the samples: length drawn from 2 to the most, uniform
-    double held_out_share = 0;    ///< of the documents
+    /// Of the samples: no sentence is added beyond a length drawn from 2 to the most, uniform. The
+    /// first one stays whole, so a sample may be longer than drawn.
+    double short_share = 0;
+    double held_out_share = 0;  ///< of the documents
     std::uint64_t seed = 0;
   };
 
@@ -49,7 +51,7 @@ class SentencePacker {
   std::function<void(bool, const EncodedText&)> take_;
   std::optional<RandomWords> random_{};  ///< of the document, when one is open
   bool held_out_ = false;
-  std::size_t target_ = 0;  ///< tokens of the open sample beside the special ones
+  std::size_t target_ = 0;  ///< tokens of the open sample, beside the special ones, to fill up to
   EncodedText sample_{};
   std::uint64_t documents_ = 0;
 };

@@ -123,8 +123,9 @@ TEST(SentencePacker, HoldsWholeDocumentsOut) {
 }
 
 TEST(SentencePacker, PacksSomeSamplesShort) {
-  const std::vector<std::vector<Ids>> documents(30000, {Ids(10, 10)});
-  // The one sentence is cut at the drawn length of the first sample: 2 to 10, uniform.
+  // Sentences of one token fill the first sample of a document to the drawn length: 2 to 10,
+  // uniform.
+  const std::vector<std::vector<Ids>> documents(30000, std::vector<Ids>(10, Ids{10}));
   const Packed packed = pack({.max_length = 12, .short_share = 1, .seed = 3}, documents);
   std::vector<double> counts(9, 0);
   std::size_t left = 0;
@@ -144,6 +145,23 @@ TEST(SentencePacker, PacksSomeSamplesShort) {
   // Nine in ten are not short, and a ninth of the short ones has all ten.
   const double p = 0.9 + 0.1 / 9;
   EXPECT_LT(std::abs(uncut - 30000 * p) / std::sqrt(30000 * p * (1 - p)), kOneInAMillion);
+}
+
+TEST(SentencePacker, ShortSamplesCutNoSentenceEither) {
+  std::vector<std::vector<Ids>> documents = corpus(200);
+  // The first token of each sentence is 40, the others are below.
+  for (auto& document : documents) {
+    for (Ids& sentence : document) sentence[0] = 40;
+  }
+  for (const double share : {0.1, 1.0}) {
+    // The longest sentence, 40 tokens, fits exactly.
+    for (const Ids& sample : pack({.max_length = 42, .short_share = share}, documents).samples) {
+      ASSERT_EQ(sample[1], 40);
+    }
+  }
+  // Longer than a whole sample: cut there and nowhere else.
+  EXPECT_THAT(pack({.max_length = 6, .short_share = 1}, {{{10, 11, 12, 13, 14, 15}}}).samples,
+              ElementsAre(Ids{2, 10, 11, 12, 13, 3}, Ids{2, 14, 15, 3}));
 }
 
 TEST(SentencePacker, ChecksItsOptions) {
