@@ -26,7 +26,8 @@ arm64_libraries=(libhwy1 libhwy-dev libgtest-dev libgmock-dev nlohmann-json3-dev
 download_packages=(python3-pip unzip ca-certificates)
 
 # Disk space in MB, measured on a minimal Debian 12 and rounded up.
-packages_space=1300   # every package of the three lists, with its archive
+packages_space=1300   # every package of the lists but those for arm64, with its archive
+arm64_space=400       # the compiler for arm64 and qemu, with their archives
 download_space=1200   # the largest moment of the download: pip's own copy beside the wheels
 unpacked_space=550    # .deps/libtorch
 
@@ -146,7 +147,7 @@ install_packages() {
   if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
     problem=$(grep -m1 -E '^E: ' "$log" || tail -n 1 "$log")
     if grep -qE 'No space left|enough free space' "$log" || [ "$(free_space /var)" -lt 20 ]; then
-      fail "apt ran out of disk space: up to $packages_space MB are needed in /usr and /var."
+      fail "apt ran out of disk space: up to $((packages_space + arm64_space)) MB are needed in /usr and /var."
     elif grep -qE 'Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (failed|timed out)|Network is unreachable|Unable to fetch' "$log"; then
       fail "apt could not reach the package servers: check the network or the proxy, then run this again. ($problem)"
     elif grep -q 'Unable to locate package' "$log"; then
@@ -221,6 +222,7 @@ install_libtorch() {
 # Another architecture's packages, unpacked beside each other: the system's own lists stay as they are.
 install_arm64_libraries() {
   local apt_state options package
+  rm -rf "$deps"/arm64.tmp.*
   work=$(mktemp -d "$deps/arm64.tmp.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   apt_state=$work/apt
@@ -261,8 +263,11 @@ main() {
     find_pip >/dev/null || wanted+=(python3-pip)
     wanted+=(unzip ca-certificates)
   fi
+  local missing_arm64=0
   for package in "${wanted[@]}"; do
-    installed "$package" || missing+=("$package")
+    installed "$package" && continue
+    missing+=("$package")
+    case " ${arm64_packages[*]} " in *" $package "*) missing_arm64=$((missing_arm64 + 1)) ;; esac
   done
 
   local tree_space=$build_space
@@ -278,7 +283,8 @@ main() {
     say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
   fi
   # In proportion to what is missing: one forgotten header package must not ask for a gigabyte.
-  check_space $((packages_space * ${#missing[@]} / (${#build_packages[@]} + ${#download_packages[@]}))) "$tree_space"
+  local packages=$((packages_space * (${#missing[@]} - missing_arm64) / (${#build_packages[@]} + ${#download_packages[@]})))
+  check_space $((packages + arm64_space * missing_arm64 / ${#arm64_packages[@]})) "$tree_space"
 
   if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_arm64" = yes ]; then
     mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
