@@ -165,7 +165,7 @@ BuildReport build_dataset(const BuildRequest& request,
 
   BuildFolder folder(target);
   DatasetWriter writer(folder.path(), description, request.shard_bytes);
-  SampleSink sink(writer, request.skip_bad_rows, progress);
+  SampleSink sink(writer, request.source, request.skip_bad_rows, progress);
   task.fill(request, sink);
   writer.finish(sink.skipped(), sink.notes());
   if (!folder.publish()) {

@@ -33,8 +33,8 @@ struct TextParameters {
 struct MaskedLanguageParameters {
   /// Share of the documents that is held out for validation, 0 to 0.9.
   double validation_share = 0.01;
-  /// Share of the samples whose length is drawn between 2 tokens and the whole, 0 to 1: the
-  /// published code packs one in ten short, so that a model meets short texts, too.
+  /// Share of the samples that are filled to a length drawn between 2 tokens and the whole only, 0
+  /// to 1: the published code packs one in ten short, so that a model meets short texts, too.
   double short_share = 0.1;
 };
 

@@ -62,7 +62,7 @@ void fill_masked_language(const BuildRequest& request, SampleSink& sink) {
   if (counts[kTrain] == 0 || (share > 0 && counts[kValidation] == 0)) {
     throw DataError(fmt::format(
         "{}: expected samples for training and validation, found {} and {}: {} documents are too "
-        "few for a validation_share of {}",
+        "few for a data.masked_language.validation_share of {}",
         corpus.folder.string(), counts[kTrain], counts[kValidation], packer.documents(), share));
   }
 }

@@ -23,7 +23,8 @@ void check(const BuildRequest& request) {
   require_source(request);
   const double share = request.text.validation_share;
   if (!(share >= 0 && share <= 0.9)) {
-    throw ConfigError(fmt::format("text validation_share: expected 0 to 0.9, found {}", share));
+    throw ConfigError(
+        fmt::format("data.text.validation_share: expected 0 to 0.9, found {}", share));
   }
 }
 

@@ -85,7 +85,7 @@ void check_listops_parameters(const ListOpsParameters& parameters) {
                          std::int64_t high) {
     if (value < low || value > high) {
       throw ConfigError(
-          fmt::format("ListOps {}: expected {} to {}, found {}", name, low, high, value));
+          fmt::format("data.listops.{}: expected {} to {}, found {}", name, low, high, value));
     }
   };
   within("train_samples", parameters.train_samples, 0, kMaxSamples);
@@ -96,12 +96,12 @@ void check_listops_parameters(const ListOpsParameters& parameters) {
   within("min_length", parameters.min_length, 0, kMaxLength - 2);
   within("max_length", parameters.max_length, parameters.min_length + 2, kMaxLength);
   if (longest_tree(parameters) <= parameters.min_length) {
-    throw ConfigError(
-        fmt::format("ListOps min_length: no tree of max_depth {} and max_arguments {} is longer "
-                    "than {} tokens, "
-                    "but more than {} are asked",
-                    parameters.max_depth, parameters.max_arguments, longest_tree(parameters),
-                    parameters.min_length));
+    throw ConfigError(fmt::format(
+        "data.listops.min_length: no tree of max_depth {} and max_arguments {} is longer "
+        "than {} tokens, "
+        "but more than {} are asked",
+        parameters.max_depth, parameters.max_arguments, longest_tree(parameters),
+        parameters.min_length));
   }
 }
 

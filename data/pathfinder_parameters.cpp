@@ -100,7 +100,7 @@ void check_pathfinder_parameters(const PathfinderParameters& parameters) {
   const auto check = [](const char* name, std::int64_t value) {
     if (value < 0 || value > kMaxSamples) {
       throw ConfigError(
-          fmt::format("Pathfinder {}: expected 0 to {}, found {}", name, kMaxSamples, value));
+          fmt::format("data.pathfinder.{}: expected 0 to {}, found {}", name, kMaxSamples, value));
     }
   };
   check("train_samples", parameters.train_samples);

@@ -26,7 +26,7 @@ struct DatasetRecipe {
 
 /// A row of a source file that was skipped because it was unusable.
 struct SkippedRow {
-  std::string file{};
+  std::string file{};      ///< relative to the source folder
   std::uint64_t line = 0;  ///< from 1; 0: the whole file
   std::string reason{};
   friend bool operator==(const SkippedRow&, const SkippedRow&) = default;

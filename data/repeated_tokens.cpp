@@ -20,8 +20,8 @@ void check_repeated_tokens_parameters(const RepeatedTokensParameters& parameters
   const auto within = [](const char* name, std::int64_t value, std::int64_t low,
                          std::int64_t high) {
     if (value < low || value > high) {
-      throw ConfigError(
-          fmt::format("repeated tokens {}: expected {} to {}, found {}", name, low, high, value));
+      throw ConfigError(fmt::format("data.repeated_tokens.{}: expected {} to {}, found {}", name,
+                                    low, high, value));
     }
   };
   within("train_samples", parameters.train_samples, 0, kMaxSamples);

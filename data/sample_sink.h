@@ -17,10 +17,14 @@ namespace sbm::data {
 /// counts the rows that a builder could not use. One thread.
 class SampleSink {
  public:
-  /// At most `skip_bad_rows` rows may be bad. `writer` and `progress` outlive the sink.
-  SampleSink(DatasetWriter& writer, std::int64_t skip_bad_rows,
+  /// At most `skip_bad_rows` rows may be bad; their files are noted relative to the folder
+  /// `source`. `writer` and `progress` outlive the sink.
+  SampleSink(DatasetWriter& writer, std::filesystem::path source, std::int64_t skip_bad_rows,
              const std::function<void(const BuildProgress&)>& progress)
-      : writer_(writer), skip_bad_rows_(skip_bad_rows), progress_(progress) {}
+      : writer_(writer),
+        source_(std::move(source)),
+        skip_bad_rows_(skip_bad_rows),
+        progress_(progress) {}
 
   /// Says how many samples are to come; without it the total stays unknown.
   void expect(std::uint64_t samples) { total_ = samples; }
@@ -40,6 +44,7 @@ class SampleSink {
 
  private:
   DatasetWriter& writer_;
+  std::filesystem::path source_;
   std::int64_t skip_bad_rows_;
   const std::function<void(const BuildProgress&)>& progress_;
   std::uint64_t total_ = 0;

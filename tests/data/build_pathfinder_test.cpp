@@ -139,7 +139,7 @@ TEST_F(PathfinderTask, SaysWhichImageIsBad) {
   const BuildReport report = build_dataset(skipping);
   EXPECT_EQ(report.splits[0].samples, 15U);
   ASSERT_EQ(report.skipped.size(), 1U);
-  EXPECT_EQ(report.skipped[0].file, "10.npy");
+  EXPECT_EQ(report.skipped[0].file, "pathfinder32/curv_contour_length_14/metadata/10.npy");
   EXPECT_EQ(report.skipped[0].line, 2U);
 }
 

@@ -16,6 +16,7 @@
 #include "data/inspect.h"
 #include "data/verify.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/data/tiny_vocabulary.h"
 
 namespace sbm::data {
 namespace {
@@ -199,6 +200,54 @@ TEST(Build, SaysWhichOptionsAreOutOfRange) {
   request = small_repeated("x", 8);
   request.max_length = kMaxBuildLength + 1;
   EXPECT_THAT([&] { build_dataset(request); }, ThrowsMessage<ConfigError>(HasSubstr("length")));
+}
+
+TEST(Build, NamesTheFieldsOfTheConfiguration) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const char* task, const auto& change, const char* field) {
+    BuildRequest request;
+    request.task = task;
+    request.out = folder.path() / "data";
+    change(request);
+    EXPECT_THAT([&] { build_dataset(request); },
+                ThrowsMessage<ConfigError>(HasSubstr(std::string(field) + ":")));
+  };
+  refused(
+      "lra/listops", [](BuildRequest& request) { request.listops.max_depth = 0; },
+      "data.listops.max_depth");
+  refused(
+      "lra/pathfinder32", [](BuildRequest& request) { request.pathfinder.train_samples = -1; },
+      "data.pathfinder.train_samples");
+  refused(
+      "synthetic/repeated-tokens",
+      [](BuildRequest& request) { request.repeated_tokens.length = 0; },
+      "data.repeated_tokens.length");
+  refused(
+      "lra/text",
+      [&](BuildRequest& request) {
+        request.source = folder.path();
+        request.text.validation_share = 1;
+      },
+      "data.text.validation_share");
+  write_text(folder.path() / "vocab.txt", tiny_vocabulary_text());
+  const auto words = [&](BuildRequest& request) {
+    request.source = folder.path();
+    request.vocabulary = folder.path() / "vocab.txt";
+  };
+  refused(
+      "pretrain/mlm",
+      [&](BuildRequest& request) {
+        words(request);
+        request.masked_language.validation_share = 1;
+      },
+      "data.masked_language.validation_share");
+  refused(
+      "pretrain/mlm",
+      [&](BuildRequest& request) {
+        words(request);
+        request.masked_language.short_share = 2;
+      },
+      "data.masked_language.short_share");
 }
 
 TEST(Build, DefaultNamesTellParametersApart) {

@@ -222,6 +222,26 @@ TEST_F(TextTask, SkipsAsManyBadRowsAsAllowed) {
   EXPECT_EQ(build_dataset(build).skipped, report.skipped);
 }
 
+TEST_F(TextTask, FilesThatAreSkippedAreNamedByTheirFolders) {
+  for (const char* folder : {"train/pos", "train/neg", "test/neg", "test/pos"}) {
+    write(std::string("aclImdb/") + folder + "/0_1.txt", folder);
+  }
+  write("aclImdb/train/neg/1_1.txt", "");
+  write("aclImdb/test/pos/1_1.txt", "");
+  BuildRequest build = request("data");
+  build.text.validation_share = 0;
+  build.skip_bad_rows = 1;
+  EXPECT_THAT([&] { build_dataset(build); },
+              ThrowsMessage<DataError>(::testing::AllOf(
+                  HasSubstr("aclImdb/test/pos/1_1.txt: expected a text, found an empty one\n"),
+                  ::testing::EndsWith("the first was aclImdb/train/neg/1_1.txt"))));
+  build.skip_bad_rows = 2;
+  const BuildReport report = build_dataset(build);
+  ASSERT_EQ(report.skipped.size(), 2U);
+  EXPECT_EQ(report.skipped[0].file, "aclImdb/train/neg/1_1.txt");
+  EXPECT_EQ(report.skipped[1].file, "aclImdb/test/pos/1_1.txt");
+}
+
 TEST_F(TextTask, SaysWhatIsMissing) {
   std::filesystem::create_directories(source());
   EXPECT_THAT([&] { build_dataset(request("data")); },
