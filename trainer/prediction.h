@@ -18,9 +18,10 @@ namespace sbm::trainer {
 /// object: `sample`, `prediction` (the label's name; of classes equally probable the first) and
 /// `probabilities` (by class id, 6 significant digits, averaged over the draws). For a label a
 /// token it is `sample` and `predictions`, a name for each of the tokens that options.max_length
-/// kept. `label_names` are by class id. The bytes do not depend on the world size, memory does not
-/// depend on the length of the split. Throws DivergenceError when a probability is not a number,
-/// and InternalError when the model has another number of classes.
+/// kept; for scores `sample` and `prediction`, the mean score. `label_names` are by class id. The
+/// bytes do not depend on the world size, memory does not depend on the length of the split. Throws
+/// DivergenceError when a probability is not a number, and InternalError when the model has another
+/// number of classes.
 void predict(distributed::Communicator& communicator, const Encoder& encoder,
              const data::Dataset& dataset, const std::vector<std::string>& label_names,
              const EvaluationOptions& options, const std::function<void(std::string_view)>& write);

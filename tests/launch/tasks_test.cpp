@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -164,6 +165,18 @@ TEST_F(TaskRun, Scores) {
   EXPECT_EQ(predicted.out, ask({"predict", "--split=test"}, 1).out);
   const auto line = nlohmann::json::parse(predicted.out.substr(0, predicted.out.find('\n')));
   EXPECT_TRUE(line["prediction"].is_number()) << line;
+
+  const std::string folder = "--submission=" + folder_.path().string();
+  ASSERT_EQ(ask({"predict", folder}, 2).code, 0);
+  std::ifstream file(folder_.path() / "STS-B.tsv");
+  std::vector<std::string> rows;
+  for (std::string row; std::getline(file, row);) rows.push_back(row);
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[0], "index\tprediction");
+  std::ostringstream first;
+  first << "0\t" << std::fixed << std::setprecision(3) << line["prediction"].get<double>();
+  EXPECT_EQ(rows[1], first.str());
+  EXPECT_EQ(ask({"predict", folder, "--split=validation"}, 1).code, 2);
 }
 
 TEST_F(TaskRun, TwoDocuments) {
