@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -51,30 +52,73 @@ std::filesystem::path folder_of(const BuildRequest& request) {
   return parent / level;
 }
 
-// All rows of the metadata with their places: about 100 bytes an image.
+// All good rows of the metadata with their places: about 200 bytes an image.
 struct Listing {
   struct Entry {
     std::string image;
     std::int32_t label = 0;
     std::uint32_t file = 0;  ///< of the metadata
     std::uint64_t line = 0;
+    std::uint64_t position = 0;  ///< among all rows, bad ones counted
   };
   std::vector<std::string> metadata;
   std::vector<Entry> entries;
+  std::uint64_t rows = 0;
 };
 
+// An image that is listed twice would stand in two splits: only its first row is good.
+void refuse_repeated(const std::filesystem::path& folder, Listing& listing, const BadRow& bad) {
+  std::vector<Listing::Entry*> sorted;
+  sorted.reserve(listing.entries.size());
+  for (Listing::Entry& entry : listing.entries) sorted.push_back(&entry);
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+    return std::tie(a->image, a->position) < std::tie(b->image, b->position);
+  });
+  std::vector<std::pair<Listing::Entry*, const Listing::Entry*>> repeated;
+  const Listing::Entry* first = nullptr;
+  for (Listing::Entry* entry : sorted) {
+    if (first != nullptr && first->image == entry->image) {
+      repeated.emplace_back(entry, first);
+    } else {
+      first = entry;
+    }
+  }
+  std::sort(repeated.begin(), repeated.end());
+  for (const auto& [entry, earlier] : repeated) {
+    bad(folder / listing.metadata[entry->file], entry->line,
+        fmt::format("expected each image once, found {} again, first in {}:{}", entry->image,
+                    listing.metadata[earlier->file], earlier->line));
+    entry->image.clear();
+  }
+  std::erase_if(listing.entries, [](const Listing::Entry& entry) { return entry.image.empty(); });
+}
+
 Listing list_images(const std::filesystem::path& folder, const BadRow& bad) {
-  Listing listing{.metadata = list_pathfinder_metadata(folder), .entries = {}};
+  Listing listing{.metadata = list_pathfinder_metadata(folder), .entries = {}, .rows = 0};
   for (std::uint32_t file = 0; file < listing.metadata.size(); ++file) {
     read_pathfinder_metadata(
         folder / listing.metadata[file],
         [&](std::uint64_t line, const PathfinderRow& row) {
-          listing.entries.push_back(
-              {.image = row.image, .label = row.label, .file = file, .line = line});
+          listing.entries.push_back({.image = row.image,
+                                     .label = row.label,
+                                     .file = file,
+                                     .line = line,
+                                     .position = listing.rows++});
         },
-        bad);
+        [&](const std::filesystem::path& path, std::uint64_t line, const std::string& reason) {
+          bad(path, line, reason);
+          ++listing.rows;
+        });
   }
+  refuse_repeated(folder, listing, bad);
   return listing;
+}
+
+std::vector<std::string> take_images(Listing listing) {
+  std::vector<std::string> images;
+  images.reserve(listing.entries.size());
+  for (Listing::Entry& entry : listing.entries) images.push_back(std::move(entry.image));
+  return images;
 }
 
 DatasetDescription describe_pathfinder(const BuildRequest& request) {
@@ -97,19 +141,17 @@ DatasetDescription describe_pathfinder(const BuildRequest& request) {
     recipe.parameters.emplace_back("seed", std::to_string(request.seed));
     return description;
   }
-  recipe.generator = "pathfinder files 1";
+  recipe.generator = "pathfinder files 2";
   recipe.parameters.emplace_back("level", pathfinder_folder(p.level));
   recipe.parameters.emplace_back("split", "80/10/10 by position in the metadata");
   const std::filesystem::path folder = folder_of(request);
   // What is wrong with a row is said when it is read for its sample.
-  const Listing listing =
+  Listing listing =
       list_images(folder, [](const std::filesystem::path&, std::uint64_t, const std::string&) {});
   const int threads = thread_count(request);
   recipe.sources.push_back(describe_source_files("metadata", folder, listing.metadata, threads));
-  std::vector<std::string> images;
-  images.reserve(listing.entries.size());
-  for (const Listing::Entry& entry : listing.entries) images.push_back(entry.image);
-  recipe.sources.push_back(describe_source_files("imgs", folder, images, threads));
+  recipe.sources.push_back(
+      describe_source_files("imgs", folder, take_images(std::move(listing)), threads));
   return description;
 }
 
@@ -163,12 +205,13 @@ class ImageReader {
   void read(int threads) {
     const std::uint64_t count = listing_.entries.size();
     sink_.expect(count);
-    std::uint64_t position = 0;
+    std::uint64_t placed = 0;
     OrderedBlocks<ImageBlock>::run(
         threads, [this](std::uint64_t block) { return read_block(block); },
         [&](const ImageBlock& block) {
-          for (const ImageBlock::Image& image : block.images) place(position++, image);
-          return position < count;
+          for (const ImageBlock::Image& image : block.images)
+            place(listing_.entries[placed++], image);
+          return placed < count;
         });
   }
 
@@ -183,8 +226,7 @@ class ImageReader {
     return result;
   }
 
-  void place(std::uint64_t position, const ImageBlock::Image& image) {
-    const Listing::Entry& entry = listing_.entries[position];
+  void place(const Listing::Entry& entry, const ImageBlock::Image& image) {
     if (!image.problem.empty()) {
       const bool known = image.empty && side_ == kEmptySide && level_ == PathfinderLevel::kEasy &&
                          entry.image == kEmptyImage;
@@ -196,8 +238,9 @@ class ImageReader {
       }
       return;
     }
-    // Tenths by position, as published: 80 % train, 10 % validation, 10 % test.
-    const std::uint64_t tenth = position * 10 / listing_.entries.size();
+    // Tenths by position, as published: 80 % train, 10 % validation, 10 % test. What is left out
+    // keeps its position, so it moves no other image to another split.
+    const std::uint64_t tenth = entry.position * 10 / listing_.rows;
     sink_.add(tenth < 8    ? kTrain
               : tenth == 8 ? kValidation
                            : kTest,

@@ -75,13 +75,7 @@ class Pairs {
   // Returns what is wrong with the row.
   std::string add(std::string_view row, std::size_t split) {
     std::array<std::string_view, kFields> fields;
-    std::size_t found = 0;
-    for (bool more = true; more; ++found) {
-      const std::size_t tab = row.find('\t');
-      more = tab != std::string_view::npos;
-      if (found < kFields) fields[found] = row.substr(0, tab);
-      if (more) row.remove_prefix(tab + 1);
-    }
+    const std::size_t found = split_fields(row, '\t', fields);
     if (found != kFields) {
       return fmt::format("expected {} fields (label, id, id, text, text), found {}", kFields,
                          found);

@@ -39,13 +39,7 @@ bool is_image(std::string_view text) {
 
 std::string parse_pathfinder_row(std::string_view line, PathfinderRow& row) {
   std::array<std::string_view, kFields> fields;
-  std::size_t found = 0;
-  for (bool more = true; more; ++found) {
-    const std::size_t space = line.find(' ');
-    more = space != std::string_view::npos;
-    if (found < kFields) fields[found] = line.substr(0, space);
-    if (more) line.remove_prefix(space + 1);
-  }
+  const std::size_t found = split_fields(line, ' ', fields);
   if (found != kFields) return fmt::format("expected {} fields, found {}", kFields, found);
   if (!is_folder(fields[0]) || !is_image(fields[1])) {
     return fmt::format("expected imgs/N sample_N.png, found \"{}\" \"{}\"", excerpt(fields[0]),
@@ -95,7 +89,7 @@ void read_pathfinder_metadata(
   }
   PathfinderRow row;
   for (std::uint64_t line = 1; !text.empty(); ++line) {
-    const std::string problem = parse_pathfinder_row(take_line(text), row);
+    const std::string problem = parse_pathfinder_row(take_short_line(text, file, line), row);
     if (problem.empty()) {
       take(line, row);
     } else {

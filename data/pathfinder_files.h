@@ -30,7 +30,7 @@ std::string parse_pathfinder_row(std::string_view line, PathfinderRow& row);
 std::vector<std::string> list_pathfinder_metadata(const std::filesystem::path& folder);
 
 /// Hands every row of a metadata file to `take` with its line, and unusable ones to `bad`. Throws
-/// DataError.
+/// DataError, also on a line of more than kMaxLineBytes.
 void read_pathfinder_metadata(
     const std::filesystem::path& path,
     const std::function<void(std::uint64_t line, const PathfinderRow&)>& take, const BadRow& bad);

@@ -31,6 +31,16 @@ std::string_view take_short_line(std::string_view& text, const MappedFile& file,
   return taken;
 }
 
+std::size_t split_fields(std::string_view line, char separator,
+                         std::span<std::string_view> fields) {
+  for (std::size_t found = 0;; ++found) {
+    const std::size_t end = line.find(separator);
+    if (found < fields.size()) fields[found] = line.substr(0, end);
+    if (end == std::string_view::npos) return found + 1;
+    line.remove_prefix(end + 1);
+  }
+}
+
 void drop_byte_order_mark(std::string_view& text) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
   if (text.starts_with(kMark)) text.remove_prefix(kMark.size());

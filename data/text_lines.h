@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,10 @@ constexpr std::size_t kMaxLineBytes = std::size_t{1} << 20;
 /// kMaxLineBytes, having looked at no more than them.
 [[nodiscard]] std::string_view take_short_line(std::string_view& text, const MappedFile& file,
                                                std::uint64_t line);
+
+/// Cuts a line at every `separator` and stores its fields, as many as `fields` takes. Returns how
+/// many it has, at least 1. Quotes mean nothing.
+std::size_t split_fields(std::string_view line, char separator, std::span<std::string_view> fields);
 
 /// Removes a UTF-8 byte order mark from the front of a file's text.
 void drop_byte_order_mark(std::string_view& text);

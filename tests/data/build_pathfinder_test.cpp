@@ -162,6 +162,40 @@ TEST_F(PathfinderTask, SaysWhichRowIsBad) {
               ThrowsMessage<DataError>(HasSubstr("expected files N.npy, found none")));
 }
 
+// Left out or not, a row or an image keeps its position: the borders of the splits stay.
+TEST_F(PathfinderTask, BadRowsAndBadImagesMoveNoBorder) {
+  std::string bad_rows;
+  for (int i = 0; i < 6; ++i) bad_rows += "bad\n";
+  write_metadata("2", bad_rows + rows(6, 10));
+  write_bytes_at(image(7), {});
+  BuildRequest build = request();
+  build.skip_bad_rows = 7;
+  const BuildReport report = build_dataset(build);
+  EXPECT_EQ(report.skipped.size(), 7U);
+  EXPECT_EQ(report.splits[0].samples, 9U);
+  EXPECT_THAT(Dataset::open(report.folder, "train").sample(8).tokens8, Each(15));
+  EXPECT_EQ(report.splits[1].samples, 2U);
+  EXPECT_THAT(Dataset::open(report.folder, "validation").sample(0).tokens8, Each(16));
+  EXPECT_THAT(Dataset::open(report.folder, "test").sample(0).tokens8, Each(18));
+}
+
+TEST_F(PathfinderTask, AnImageIsListedOnce) {
+  write_metadata("2", rows(0, 3) + rows(1, 2) + rows(3, 10));
+  write_metadata("10", rows(10, 20) + rows(0, 1));
+  EXPECT_THAT(
+      [&] { build_dataset(request()); },
+      ThrowsMessage<DataError>(HasSubstr("metadata/2.npy:4: expected each image once, found "
+                                         "imgs/2/sample_1.png again, first in metadata/2.npy:2")));
+  BuildRequest build = request();
+  build.skip_bad_rows = 2;
+  const BuildReport report = build_dataset(build);
+  ASSERT_EQ(report.skipped.size(), 2U);
+  EXPECT_EQ(report.skipped[0].line, 4U);
+  EXPECT_EQ(report.skipped[1].line, 11U);
+  EXPECT_THAT(report.skipped[1].reason, HasSubstr("first in metadata/2.npy:1"));
+  EXPECT_EQ(report.splits[0].samples + report.splits[1].samples + report.splits[2].samples, 20U);
+}
+
 TEST_F(PathfinderTask, LeavesOutTheEmptyImageOfTheRelease) {
   std::filesystem::rename(level(), level().parent_path() / "curv_baseline");
   const std::filesystem::path easy = level().parent_path() / "curv_baseline";
