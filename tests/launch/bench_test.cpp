@@ -55,6 +55,11 @@ TEST(Bench, SweepShowsTheGrowth) {
     EXPECT_GT(result["sbm_seconds"].get<double>(), 0.0);
   }
   EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--edges-per-row=4"}).code, 2);
+  for (const char* option : {"--tokens=64", "--density=0.1", "--published"}) {
+    const Outcome both = run({SBM_PROGRAM, "bench", "attention", "--sweep", option});
+    EXPECT_EQ(both.code, 2) << option;
+    EXPECT_NE(both.err.find("excludes"), std::string::npos) << both.err;
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -43,6 +44,34 @@ class DryRun : public testing::Test {
 
 TEST_F(DryRun, LeavesNothing) {
   const Outcome outcome = run(tiny_.train(2, "r", {"--dry-run"}));
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("nothing was left behind"));
+  EXPECT_FALSE(std::filesystem::exists(runs()));
+}
+
+TEST_F(DryRun, LeavesNothingWhenItsFolderCannotBeMade) {
+  // The run folder's name fits, that of the hidden folder beside it does not.
+  const Outcome outcome = run(tiny_.train(0, std::string(250, 'r'), {"--dry-run"}));
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("File name too long"));
+  EXPECT_FALSE(std::filesystem::exists(runs()));
+}
+
+TEST_F(DryRun, TakesDataThatCameFromFiles) {
+  const std::string source = (folder_.path() / "source").string();
+  std::filesystem::create_directory(source);
+  for (const char* name : {"/train.tsv", "/test.tsv"}) {
+    std::ofstream(source + name) << "path\tlabel\ttext\ntrain/pos/1_9.txt\t1\tgood film\n"
+                                    "train/neg/2_1.txt\t0\tbad film\n";
+  }
+  const std::string data = (folder_.path() / "data").string();
+  const Outcome built = run({SBM_PROGRAM, "data", "build", "--task=lra/text", "--source", source,
+                             "--out", data, "--set=data.text.validation_is_test=true"});
+  ASSERT_EQ(built.code, 0) << built.err;
+  const Outcome outcome =
+      run(tiny_.train(0, "r",
+                      {"--dry-run", "--set=task.name=lra/text", "--set=data.directory=" + data,
+                       "--set=training.global_batch_size=2", "--set=training.micro_batch_size=2"}));
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("nothing was left behind"));
   EXPECT_FALSE(std::filesystem::exists(runs()));

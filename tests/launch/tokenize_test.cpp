@@ -49,6 +49,13 @@ TEST_F(TokenizeTest, ReadsStandardInput) {
   EXPECT_EQ(outcome.out, "[5]\n");
 }
 
+TEST_F(TokenizeTest, IdsThatAreLostAreNoSuccess) {
+  const Outcome outcome = run({"/bin/sh", "-c", "exec \"$@\" >/dev/full", "-", SBM_PROGRAM, "data",
+                               "tokenize", "--vocab", vocabulary_, text_});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("cannot write the ids: No space left on device"));
+}
+
 TEST_F(TokenizeTest, SaysWhatIsWrong) {
   EXPECT_EQ(tokenize({text_}).code, 2);
   EXPECT_EQ(tokenize({"--vocab", vocabulary_, "--max-word-length=0", text_}).code, 2);

@@ -2,11 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
 #include <string>
 
+#include "base/content_hash.h"
 #include "tests/launch/tiny_run.h"
 
 namespace sbm::launch {
@@ -35,6 +38,46 @@ TEST(Watchdog, WritesItsLastWordsToTheLog) {
   EXPECT_THAT(log, HasSubstr("no progress for"));
   EXPECT_THAT(log, HasSubstr("at step 0 in training step"));
   EXPECT_EQ(log.back(), '\n');
+}
+
+// A bus error that no memory caused is somebody's signal, and ends the process at once.
+TEST(BusError, SentByAProcessEndsTheRun) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  Process process(tiny.train(0, "r",
+                             {"--set=training.steps=100000", "--set=checkpoint.every_steps=0",
+                              "--set=training.evaluate_every=0"}));
+  ASSERT_TRUE(process.wait_for(tiny.run_folder("r") / "STATUS.json", std::chrono::seconds(60)))
+      << process.err();
+  process.signal(SIGBUS);
+  EXPECT_EQ(process.wait(), 128 + SIGBUS) << process.err();
+  EXPECT_THAT(process.err(), Not(HasSubstr("bus error in memory")));
+}
+
+// Only a program with other ideas than this one writes such a file.
+TEST(Resume, WriterThatSaysNothingOfThreadsIsADamagedCheckpoint) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  ASSERT_EQ(run(tiny.train(1, "r", {"--set=training.stop_at_step=2"})).code, 75);
+  const std::string body = "{\n \"ranks\": [7]";
+  std::ofstream(tiny.checkpoint("r", 2) / "writer.json")
+      << body << ",\n \"seal\": \"" << content_hash(std::string_view(body)).hex() << "\"\n}\n";
+  const Outcome outcome = run(tiny.train(1, "r", {"--set=training.stop_at_step=4"}));
+  EXPECT_EQ(outcome.code, 4) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("writer.json: expected"));
+}
+
+TEST(Resume, NamesThatAreNoUtf8AreNoInternalError) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  ASSERT_EQ(run(tiny.train(0, "r\xff", {"--set=training.stop_at_step=2"})).code, 75);
+  const std::string run_folder = tiny.run_folder("r\xff").string();
+  const Outcome eval = run({SBM_PROGRAM, "eval", "--checkpoint", run_folder, "--json"});
+  EXPECT_EQ(eval.code, 0) << eval.err;
+  for (const char* command : {"list", "inspect", "verify"}) {
+    const Outcome outcome = run({SBM_PROGRAM, "checkpoint", command, run_folder, "--json"});
+    EXPECT_EQ(outcome.code, 0) << command << outcome.err;
+  }
 }
 
 TEST(Resume, WarnsOfOtherThreads) {
