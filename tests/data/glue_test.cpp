@@ -74,9 +74,37 @@ TEST(Glue, MRPCMissesALabel) {
   EXPECT_THAT(
       [&] { build_dataset(fixture.request()); },
       ThrowsMessage<DataError>(AllOf(HasSubstr("test.tsv:2:"), HasSubstr("\"5\" and \"6\""))));
+  fixture.put("msr_paraphrase_test.txt",
+              "Quality\t#1 ID\t#2 ID\t#2 String\t#1 String\n0\t7\t8\tx\tx\n1\t5\t6\tx\tx\n");
+  EXPECT_THAT(
+      [&] { build_dataset(fixture.request()); },
+      ThrowsMessage<DataError>(HasSubstr("test.txt:1: expected the header \"Quality<TAB>")));
   fixture.put("msr_paraphrase_test.txt", "0\t7\t8\tx\tx\n");
   EXPECT_THAT([&] { build_dataset(fixture.request()); },
               ThrowsMessage<DataError>(HasSubstr(":1:")));
+}
+
+TEST(Glue, MRPCsLabelsContradictEachOther) {
+  const GlueFixture fixture("glue/mrpc");
+  put_mrpc(fixture);
+  const std::string header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n";
+  const auto put = [&](const std::string& rows) {
+    fixture.put("msr_paraphrase_test.txt", header + rows);
+  };
+  put("0\t7\t8\tx\tx\n1\t5\t6\tx\tx\n1\t7\t8\tx\tx\n");
+  EXPECT_THAT([&] { build_dataset(fixture.request()); },
+              ThrowsMessage<DataError>(HasSubstr("test.txt:4: expected the label \"0\" that line 2 "
+                                                 "gives the same ids, found \"1\"")));
+  put("0\t7\t8\tx\tx\n");
+  std::filesystem::resize_file(fixture.source() / "msr_paraphrase_test.txt", (16 << 20) + 1);
+  EXPECT_THAT([&] { build_dataset(fixture.request()); },
+              ThrowsMessage<DataError>(HasSubstr("at most 16777216 bytes, found 16777217")));
+  // Said twice is not contradicted. A test row that cannot be labelled is left out.
+  put("0\t7\t8\tx\tx\n0\t7\t8\ty\ty\n");
+  BuildRequest request = fixture.request();
+  request.skip_bad_rows = 1;
+  EXPECT_EQ(build_dataset(request).skipped.size(), 1U);
+  EXPECT_EQ(samples(fixture.out(), "test"), (std::vector<GlueSample>{{kCatSat, 3, 0}}));
 }
 
 TEST(Glue, QQP) {
