@@ -12,6 +12,7 @@
 #include "data/dataset.h"
 #include "data/inspect.h"
 #include "data/verify.h"
+#include "tests/data/shared_data.h"
 #include "tests/data/temporary_folder.h"
 
 namespace sbm::data {
@@ -52,8 +53,7 @@ class PublishedGlueTest : public ::testing::Test {
     return all;
   }
 
-  const std::filesystem::path shared_ =
-      std::filesystem::path(SBM_SOURCE_DIR).parent_path() / "shared" / "data";
+  const std::filesystem::path shared_ = shared_data();
   TemporaryFolder folder_;
 };
 

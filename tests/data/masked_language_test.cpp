@@ -203,8 +203,7 @@ TEST_F(MaskedLanguageTest, AnIndexWithOtherPiecesIsRefused) {
 
 // The example that the published code comes with, where it is beside the sources.
 TEST_F(MaskedLanguageTest, ReadsThePublishedExample) {
-  const auto bert =
-      std::filesystem::path(SBM_SOURCE_DIR).parent_path() / "shared" / "data" / "bert";
+  const auto bert = shared_data() / "bert";
   if (!std::filesystem::exists(bert / "sample_text.txt")) GTEST_SKIP() << "no folder " << bert;
   BuildRequest wanted = request();
   wanted.vocabulary = bert / "vocab.txt";

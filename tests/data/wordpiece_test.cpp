@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "data/random_words.h"
+#include "tests/data/shared_data.h"
 #include "tests/data/tiny_vocabulary.h"
 
 namespace sbm::data {
@@ -143,8 +144,7 @@ TEST(WordPiece, SurvivesAnyBytes) {
 }
 
 TEST(WordPiece, EqualsThePublishedTokenizer) {
-  const auto folder =
-      std::filesystem::path(SBM_SOURCE_DIR).parent_path() / "shared" / "data" / "bert";
+  const auto folder = shared_data() / "bert";
   std::ifstream golden(folder / "golden_wordpiece.jsonl");
   if (!golden) GTEST_SKIP() << "no folder " << folder;
   const WordPieceTokenizer tokenizer(Vocabulary::read(folder / "vocab.txt"));
