@@ -10,6 +10,10 @@
 
 namespace sbm::kernels::cpu {
 
+// On the dense path every token's query, key, value and gradient must be finite, those of padding
+// too: a weight of 0 still multiplies. Its memory beyond the outputs is 16 bytes for each row and
+// 64 keys, the keys and values packed, and 48 rows of scores a thread.
+
 /// Forward attention along the edges of `graphs` ([batch, heads]). A row without edges gives output
 /// 0 and log-sum-exp -infinity.
 struct ForwardParams {

@@ -76,7 +76,8 @@ class BackwardCall {
     return result;
   }
 
-  /// Rows [first, last) of a dense head, which `owner` was filled for. Throws std::bad_alloc.
+  /// A block of kDenseRows rows of a dense head, which `owner` was filled for. Throws
+  /// std::bad_alloc.
   void dense_rows(const BackwardHead& head, const HeadScratch& owner, std::int64_t block,
                   HeadScratch& scratch) const {
     scratch.dense.reserve(padded_dim_, 0);
@@ -178,6 +179,7 @@ Status attention_backward(const BackwardParams& params, Executor& executor) {
       workers.for_each(dense_blocks, [&](HeadScratch& scratch, std::int64_t r) {
         call.dense_rows(head, owner, r, scratch);
       });
+      if (!workers.status("").ok()) return;  // some rows have no output gains
       workers.for_each(panels, [&](HeadScratch& scratch, std::int64_t c) {
         call.dense_keys(head, owner, c, scratch);
       });

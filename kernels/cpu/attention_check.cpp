@@ -47,6 +47,8 @@ void check_shape(const AttentionShape& shape, Checker& checker) {
   checker.range(shape.queries, 0, kMaxTokens, "queries");
   checker.range(shape.keys, 0, kMaxTokens, "keys");
   checker.range(shape.head_dim, 1, 1 << 20, "head_dim");
+  checker.range(static_cast<std::int64_t>(shape.path), 0,
+                static_cast<std::int64_t>(AttentionPath::kSparse), "path");
   checker.expect(std::isfinite(shape.scale), "scale", "a finite number",
                  std::to_string(shape.scale));
   const bool dropout_fits = shape.dropout >= 0.0 && shape.dropout < 1.0 &&

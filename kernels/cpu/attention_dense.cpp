@@ -1,8 +1,6 @@
 #include "kernels/cpu/attention_dense.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "base/checked.h"
 

@@ -198,7 +198,7 @@ HWY_INLINE TileGradients fill_tile(const BackwardHead& head, const DenseHead& de
       const EdgeGradients gradients = edge_gradients(constants, edges);
       Vector estimate = gradients.estimate;
       if (has_gates) estimate = hn::Mul(estimate, hn::Load(kFloats, gates + c));
-      hn::Store(gradients.grad_score, kFloats, tile.grad_score + place);
+      hn::Store(hn::IfThenElseZero(mask, gradients.grad_score), kFloats, tile.grad_score + place);
       hn::Store(gradients.weight, kFloats, tile.weight + place);
       hn::Store(hn::IfThenElseZero(mask, estimate), kFloats, tile.estimate + place);
     }

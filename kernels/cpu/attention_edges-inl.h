@@ -260,7 +260,7 @@ void add_rows(RowSum (&sums)[kSums], Index index, std::int64_t count, std::int64
 HWY_INLINE void copy_row(const float* from, std::int64_t width, std::int64_t padded, float factor,
                          float* to) {
   for (std::int64_t c = width; c < padded; ++c) to[c] = 0.0F;
-  std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(float));
+  if (to != from) std::memcpy(to, from, static_cast<std::size_t>(width) * sizeof(float));
   for (std::int64_t c = 0; c < padded; c += kLanes) {
     hn::StoreU(hn::Mul(hn::LoadU(kFloats, to + c), hn::Set(kFloats, factor)), kFloats, to + c);
   }

@@ -9,6 +9,7 @@
 #endif
 
 #include <cstdint>
+#include <limits>
 
 #include "hwy/highway.h"
 #include "kernels/cpu/attention_call.h"
@@ -56,6 +57,13 @@ struct EstimatorRow {
   Vector clip;
 };
 
+constexpr float kUnbounded = std::numeric_limits<float>::infinity();
+
+/// The values held between two bounds; a NaN stays one, so a broken model shows itself.
+HWY_INLINE Vector bounded(Vector values, Vector least, Vector most) {
+  return hn::IfThenElse(hn::IsNaN(values), values, hn::Min(hn::Max(values, least), most));
+}
+
 /// TRAPEZOID of edges (design, section 3.1): half of what removing them promises, over q.
 HWY_INLINE Vector trapezoid_of_edges(const EstimatorRow& row, Vector weight, Vector weighted_gain,
                                      Vector value_gain, Vector probability) {
@@ -72,8 +80,9 @@ HWY_INLINE Vector trapezoid_of_edges(const EstimatorRow& row, Vector weight, Vec
 HWY_INLINE Vector trapezoid_of_probes(Vector score, Vector log_sum_exp, Vector gain,
                                       Vector probability, float probe_rate) {
   const Vector one = hn::Set(kFloats, 1.0F);
-  // exp of more than 80 changes no sigmoid that a float can tell from 0.
-  const Vector exponent = hn::Min(hn::Sub(log_sum_exp, score), hn::Set(kFloats, 80.0F));
+  // Beyond 80 exp would overflow; the sigmoid is below 2e-35 there.
+  const Vector exponent =
+      bounded(hn::Sub(log_sum_exp, score), hn::Set(kFloats, -kUnbounded), hn::Set(kFloats, 80.0F));
   const Vector sigmoid = hn::Div(one, hn::Add(one, exponential(exponent)));
   const Vector rest = hn::Max(hn::Sub(one, probability), hn::Set(kFloats, 0.05F));
   return hn::Div(hn::Mul(hn::Mul(hn::Set(kFloats, 0.5F), sigmoid), gain),
@@ -102,7 +111,7 @@ HWY_INLINE EdgeGradients edge_gradients(const EstimatorRow& row, const EdgeVecto
         trapezoid_of_edges(row, result.weight, weighted_gain, edges.value_gain, edges.probability);
   } else {
     const Vector gradient = hn::Add(weighted_gain, row.density_gradient);
-    result.estimate = hn::Min(hn::Max(gradient, hn::Neg(row.clip)), row.clip);
+    result.estimate = bounded(gradient, hn::Neg(row.clip), row.clip);
   }
   return result;
 }

@@ -1,7 +1,6 @@
 #include "kernels/cpu/attention_tiles.h"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
 #include "base/checked.h"

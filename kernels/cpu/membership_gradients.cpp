@@ -190,7 +190,7 @@ void add_block_gradients(const MembershipGradientParams& params, Workers<ThreadS
                                  .row_end = std::min(row_begin + kGradientRows, k),
                                  .first_column = index % panels * shape.columns};
     float* gradient = params.block_gradient + head * k * k;
-    if (params.batch * params.queries == 0) {
+    if (params.batch * params.queries == 0 && piece.first_column == 0) {
       std::fill(gradient + row_begin * k, gradient + piece.row_end * k, 0.0F);
     }
     for (std::int64_t batch = 0; batch < params.batch; ++batch) {

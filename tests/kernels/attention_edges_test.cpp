@@ -166,19 +166,22 @@ TEST(EdgeAttention, HugeSpreadsOfScores) {
 }
 
 TEST(EdgeAttention, NotANumberShowsItself) {
-  ProblemSpec spec = {.queries = 8, .keys = 20, .head_dim = 8, .clusters = 4, .density = 1.0};
-  const Problem problem(spec);
-  on_every_instruction_set([&] {
-    SerialExecutor executor;
-    Outputs outputs(spec);
-    cpu::ForwardParams params = problem.forward(outputs);
-    TestTensor broken(1, 1, 20, 8, 0);
-    std::fill(broken.values.begin(), broken.values.end(), 1.0F);
-    broken.values.data()[9 * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
-    params.key = broken.const_view();
-    ASSERT_TRUE(attention_forward(params, executor).ok());
-    EXPECT_TRUE(std::isnan(outputs.output.values.data()[0]));
-  });
+  for (const AttentionPath path : {AttentionPath::kSparse, AttentionPath::kDense}) {
+    ProblemSpec spec = {
+        .queries = 8, .keys = 20, .head_dim = 8, .clusters = 4, .density = 1.0, .path = path};
+    const Problem problem(spec);
+    on_every_instruction_set([&] {
+      SerialExecutor executor;
+      Outputs outputs(spec);
+      cpu::ForwardParams params = problem.forward(outputs);
+      TestTensor broken(1, 1, 20, 8, 0);
+      std::fill(broken.values.begin(), broken.values.end(), 1.0F);
+      broken.values.data()[9 * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
+      params.key = broken.const_view();
+      ASSERT_TRUE(attention_forward(params, executor).ok());
+      EXPECT_TRUE(std::isnan(outputs.output.values.data()[0]));
+    });
+  }
 }
 
 TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
@@ -205,6 +208,14 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
        .density = 0.7,
        .path = AttentionPath::kDense,
        .dropout = 0.1},
+      {.queries = 100,
+       .keys = 130,
+       .head_dim = 8,
+       .clusters = 12,
+       .density = 0.7,
+       .path = AttentionPath::kDense,
+       .estimator = Estimator::kTrapezoid,
+       .probe_rate = 0.4},
       {.batch = 3, .heads = 5, .queries = 150, .keys = 130, .head_dim = 16, .clusters = 16}};
   for (const ProblemSpec& spec : specs) {
     const Problem problem(spec);
@@ -295,6 +306,9 @@ TEST_F(EdgeAttentionErrors, SizesAndPointers) {
   forward.shape.dropout = 0.1;
   forward.shape.dropout_keys = nullptr;
   expect_refusal(forward, "dropout_keys");
+  forward = problem_.forward(outputs_);
+  forward.shape.path = static_cast<AttentionPath>(3);
+  expect_refusal(forward, "path: expected 0 to 2, found 3");
   forward = problem_.forward(outputs_);
   forward.shape.scale = std::numeric_limits<float>::quiet_NaN();
   expect_refusal(forward, "scale");

@@ -174,9 +174,10 @@ TEST(MembershipGradients, TheSameBitsFromAnyNumberOfThreads) {
 }
 
 TEST(MembershipGradients, NothingToAddGivesZeros) {
-  SerialExecutor executor;
-  for (const Sizes& sizes : {Sizes{.batch = 0, .heads = 2, .clusters = 3},
-                             Sizes{.heads = 2, .queries = 0, .keys = 4, .clusters = 3}}) {
+  ThreadExecutor executor(3);
+  for (const Sizes& sizes : {Sizes{.batch = 0, .heads = 2, .clusters = 100},
+                             Sizes{.heads = 2, .queries = 0, .keys = 4, .clusters = 3},
+                             Sizes{.heads = 2, .queries = 0, .keys = 4, .clusters = 100}}) {
     GradientProblem problem(sizes);
     problem.expect_matches(problem.run(executor), 1e-6);
   }
