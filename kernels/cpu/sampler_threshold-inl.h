@@ -28,7 +28,11 @@ constexpr ShortWords kShortWords;
 template <class Tag, class Mask>
 HWY_INLINE std::uint64_t bits_of([[maybe_unused]] Tag tag, Mask mask) {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-  return mask.raw;
+  // When g++ 12 widens a mask register straight into a spill slot, it writes the mask's own two or
+  // four bytes of the eight and reads all of them later. From a general register it widens in full.
+  auto narrow = mask.raw;
+  asm("" : "+r"(narrow));
+  return narrow;
 #else
   std::uint8_t bytes[8] = {};
   hn::StoreMaskBits(tag, mask, bytes);
