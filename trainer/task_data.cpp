@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -32,6 +33,9 @@ constexpr std::array<TaskMessage, 5> kTaskMessages = {{
 }};
 
 constexpr std::chrono::seconds kProgressInterval{10};
+
+/// Ends a build that nobody waits for any more.
+struct GivenUp : std::exception {};
 
 data::PathfinderLevel pathfinder_level(PathfinderData::Level level) {
   switch (level) {
@@ -139,6 +143,13 @@ std::vector<std::string> apply_build_overrides(Config& config,
 std::filesystem::path prepare_data(distributed::Communicator& communicator, const Config& config,
                                    const std::filesystem::path& generated_root,
                                    const std::function<void(const std::string&)>& message) {
+  return *prepare_data_unless(communicator, config, generated_root, message, [] { return false; });
+}
+
+std::optional<std::filesystem::path> prepare_data_unless(
+    distributed::Communicator& communicator, const Config& config,
+    const std::filesystem::path& generated_root,
+    const std::function<void(const std::string&)>& message, const std::function<bool()>& give_up) {
   if (!config.data().directory().empty()) return config.data().directory();
   data::BuildRequest request = build_request(config);
   request.out = generated_root / data::default_folder_name(request);
@@ -150,7 +161,13 @@ std::filesystem::path prepare_data(distributed::Communicator& communicator, cons
       if (!std::filesystem::exists(request.out, ignored)) {
         message(fmt::format("generating the data of {} in {}", request.task, request.out.string()));
       }
-      data::build_dataset(request, plain_progress(message));
+      data::build_dataset(
+          request, [&, tell = plain_progress(message)](const data::BuildProgress& done) mutable {
+            if (give_up()) throw GivenUp();
+            tell(done);
+          });
+    } catch (const GivenUp&) {
+      problem = "g";
     } catch (const ConfigError& error) {
       problem = std::string("c") + error.what();
     } catch (const Error& error) {
@@ -159,6 +176,7 @@ std::filesystem::path prepare_data(distributed::Communicator& communicator, cons
   }
   // The first letter carries the kind of the error.
   problem = distributed::broadcast_string(communicator, problem, 0);
+  if (problem.starts_with('g')) return std::nullopt;
   if (problem.starts_with('c')) throw ConfigError(problem.substr(1));
   if (problem.starts_with('d')) throw DataError(problem.substr(1));
   return request.out;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,5 +34,12 @@ std::vector<std::string> apply_build_overrides(Config& config,
 std::filesystem::path prepare_data(distributed::Communicator& communicator, const Config& config,
                                    const std::filesystem::path& generated_root,
                                    const std::function<void(const std::string&)>& message);
+
+/// As above, but gives up while data are generated as soon as `give_up` is true on rank 0, which
+/// asks it between samples: then nothing on every rank, and nothing half-made on disk.
+std::optional<std::filesystem::path> prepare_data_unless(
+    distributed::Communicator& communicator, const Config& config,
+    const std::filesystem::path& generated_root,
+    const std::function<void(const std::string&)>& message, const std::function<bool()>& give_up);
 
 }  // namespace sbm::trainer

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "distributed/checkpoint/checkpoint.h"
+#include "distributed/checkpoint/folder_names.h"
 #include "distributed/checkpoint/run_lock.h"
 #include "distributed/stop_flag.h"
 #include "trainer/config.h"
@@ -197,9 +198,17 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
     if (!warning.empty()) say("warning: " + warning);
   }
 
-  const std::filesystem::path data_folder =
-      prepare_data(communicator, request.config, generated_data_root(folder.path()), say);
-  TrainingRun run(communicator, request, folder, data_folder);
+  const auto data_folder =
+      prepare_data_unless(communicator, request.config, generated_data_root(folder.path()), say,
+                          [&] { return signals.received() != 0; });
+  if (!data_folder) {
+    const auto step =
+        resumed ? checkpoint::parse_step_name(resumed->filename().string()) : std::nullopt;
+    return {.outcome = TrainOutcome::kStopRequested,
+            .step = step.value_or(0),
+            .reason = "a signal came while data were generated"};
+  }
+  TrainingRun run(communicator, request, folder, *data_folder);
   say(run.description());
 
   if (resumed) {

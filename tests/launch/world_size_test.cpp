@@ -73,6 +73,21 @@ TEST_P(StopSignal, IsAgreedOnAndLosesNothing) {
             promised_bytes(tiny.checkpoint("straight", 400)));
 }
 
+// Hours of samples: only the signal can end it.
+TEST(StopSignalInGeneration, EndsTheRunAndLeavesNoData) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  Process process(tiny.train(2, "r", {"--set=data.listops.train_samples=400000000"}));
+  const std::filesystem::path datasets = tiny.run_folder("r").parent_path() / "datasets";
+  ASSERT_TRUE(process.wait_for(datasets, std::chrono::seconds(60)));
+  for (const pid_t rank : process.ranks()) ::kill(rank, SIGTERM);
+  ASSERT_EQ(process.wait(), 75) << process.err();
+  EXPECT_NE(process.err().find("Stopped at step 0: a signal came while data were generated"),
+            std::string::npos)
+      << process.err();
+  EXPECT_TRUE(std::filesystem::is_empty(datasets));
+}
+
 INSTANTIATE_TEST_SUITE_P(Signals, StopSignal, testing::Values(SIGUSR1, SIGTERM),
                          [](const auto& info) {
                            return std::string(info.param == SIGUSR1 ? "SIGUSR1" : "SIGTERM");
