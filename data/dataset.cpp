@@ -103,7 +103,7 @@ SampleView Dataset::sample(std::uint64_t id) const {
   if (state_->pairs) {
     view.first_length =
         shard.elements<std::int32_t>(first_length_column(state_->label_kind), row)[0];
-    if (view.first_length > view.length()) {
+    if (view.first_length < 1 || view.first_length > view.length()) {
       throw DataError(fmt::format("{}: row {}: expected a first part of 1 to {} tokens, found {}",
                                   shard.path().string(), row, view.length(), view.first_length));
     }

@@ -44,10 +44,13 @@ Documents split_documents(const EncoderInput& pairs, std::int64_t max_length) {
   documents.input.valid = valid.flatten(0, 1);
   documents.input.first_lengths = at::Tensor();
   for (const std::uint64_t id : pairs.sample_ids) {
-    documents.sample_ids.push_back(2 * id);
-    documents.sample_ids.push_back(2 * id + 1);
+    for (const std::uint32_t sequence : {0U, 1U}) {
+      documents.sample_ids.push_back(id);
+      documents.sequences.push_back(sequence);
+    }
   }
   documents.input.sample_ids = documents.sample_ids;
+  documents.input.sequences = documents.sequences;
   return documents;
 }
 
@@ -57,6 +60,7 @@ EncoderInput first_row(const EncoderInput& input) {
   row.tokens = input.tokens.narrow(0, 0, 1).narrow(1, 0, tokens);
   row.valid = input.valid.narrow(0, 0, 1).narrow(1, 0, tokens);
   row.sample_ids = input.sample_ids.first(1);
+  if (!input.sequences.empty()) row.sequences = input.sequences.first(1);
   return row;
 }
 

@@ -1,5 +1,8 @@
 #include "trainer/loaded_model.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <iterator>
 
 #include "base/error.h"
@@ -7,6 +10,7 @@
 #include "trainer/model_shape.h"
 #include "trainer/named_checkpoint.h"
 #include "trainer/task_data.h"
+#include "trainer/trainer_state.h"
 
 namespace sbm::trainer {
 namespace {
@@ -30,11 +34,12 @@ data::Dataset open_split(const std::filesystem::path& folder, const Config& conf
     throw DataError(folder.string() + ": expected data of task " + config.task().name() +
                     ", found " + dataset.task());
   }
+  require_whole_pairs(dataset, config.model());
   return dataset;
 }
 
 // For data that say nothing of labels. Only a model for a class or a score a sample has a hidden
-// layer in its head (docs/parameters.md).
+// layer in its head (docs/parameters.md), and only one for a score a single output.
 ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesystem::path& folder) {
   ModelShape shape = model_shape(dataset);
   shape.labels = data::LabelKind::kPerToken;
@@ -47,7 +52,27 @@ ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesys
   if (shape.classes < 1) {
     throw CheckpointError(folder.string() + ": expected a tensor head.output.weight, found none");
   }
+  if (shape.classes == 1) shape.labels = data::LabelKind::kScore;
   return shape;
+}
+
+ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& folder) {
+  return dataset.task_label_kind() == data::LabelKind::kNone ? shape_without_labels(dataset, folder)
+                                                             : model_shape(dataset);
+}
+
+// Class ids mean what the training data called them.
+// Returns their names; none in a checkpoint from before they were kept with data without labels.
+std::vector<std::string> agreed_labels(const std::filesystem::path& folder,
+                                       const data::Dataset& dataset) {
+  const TrainerState state = trainer_state_from_json(checkpoint::inspect(folder).trainer_state);
+  if (dataset.label_names().empty()) return state.label_names;
+  if (state.label_names.empty() || state.label_names == dataset.label_names()) {
+    return dataset.label_names();
+  }
+  throw DataError(fmt::format("{}: trained with the labels {}, found {} in the data",
+                              folder.string(), fmt::join(state.label_names, ", "),
+                              fmt::join(dataset.label_names(), ", ")));
 }
 
 // Returns the step.
@@ -66,11 +91,6 @@ std::int64_t load_weights(distributed::Communicator& communicator, const LoadReq
   return restored.step;
 }
 
-ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& folder) {
-  return dataset.task_label_kind() == data::LabelKind::kNone ? shape_without_labels(dataset, folder)
-                                                             : model_shape(dataset);
-}
-
 }  // namespace
 
 LoadedModel::LoadedModel(distributed::Communicator& communicator, const LoadRequest& request)
@@ -82,7 +102,8 @@ LoadedModel::LoadedModel(distributed::Communicator& communicator, const LoadRequ
                   config_.training().seed()),
       step_(load_weights(communicator, request, data_folder_, dataset_, parameters_)),
       encoder_(config_.model(), parameters_),
-      label_names_(dataset_.label_names()) {
+      label_names_(agreed_labels(request.checkpoint, dataset_)) {
+  if (parameters_.shape().labels == data::LabelKind::kScore) return;
   for (auto id = std::ssize(label_names_); id < parameters_.shape().classes; ++id) {
     label_names_.push_back(std::to_string(id));
   }

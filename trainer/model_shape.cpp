@@ -1,5 +1,9 @@
 #include "trainer/model_shape.h"
 
+#include <fmt/format.h>
+
+#include "base/error.h"
+
 namespace sbm::trainer {
 namespace {
 
@@ -21,6 +25,16 @@ ModelShape model_shape(const data::Dataset& dataset) {
 
 std::int64_t batch_length(const data::Dataset& dataset, const Model& model) {
   return sample_parts(dataset) == SampleParts::kDocuments ? dataset.longest() : model.max_length();
+}
+
+void require_whole_pairs(const data::Dataset& dataset, const Model& model) {
+  if (sample_parts(dataset) != SampleParts::kSegments) return;
+  if (dataset.longest() <= model.max_length()) return;
+  throw ConfigError(fmt::format(
+      "model.max_length: expected at least {}, the longest pair of split {} of {}, found {}; or "
+      "build "
+      "the data with --max-length {}",
+      dataset.longest(), dataset.split(), dataset.task(), model.max_length(), model.max_length()));
 }
 
 }  // namespace sbm::trainer

@@ -16,4 +16,8 @@ ModelShape model_shape(const data::Dataset& dataset);
 /// each of two documents by itself.
 std::int64_t batch_length(const data::Dataset& dataset, const Model& model);
 
+/// Throws ConfigError when model.max_length would cut a pair: the builder shortens the longer of
+/// two sentences, a cut at the end could take all of the second.
+void require_whole_pairs(const data::Dataset& dataset, const Model& model);
+
 }  // namespace sbm::trainer

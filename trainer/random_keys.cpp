@@ -16,6 +16,11 @@ StreamId stream_of(const EncoderInput& input, StreamPurpose purpose, std::int64_
   return id;
 }
 
+void name_row(const EncoderInput& input, std::size_t row, StreamId& id) {
+  id.sample = input.sample_ids[row];
+  id.sequence = input.sequences.empty() ? 0 : input.sequences[row];
+}
+
 }  // namespace
 
 at::Tensor graph_keys(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer,
@@ -24,8 +29,8 @@ at::Tensor graph_keys(const EncoderInput& input, StreamPurpose purpose, std::int
   at::Tensor keys = at::empty({batch, heads}, at::kLong);
   auto* out = keys.mutable_data_ptr<std::int64_t>();
   StreamId id = stream_of(input, purpose, layer);
-  for (const std::uint64_t sample : input.sample_ids) {
-    id.sample = sample;
+  for (std::size_t row = 0; row < input.sample_ids.size(); ++row) {
+    name_row(input, row, id);
     for (std::int64_t head = 0; head < heads; ++head) {
       id.head = static_cast<std::uint32_t>(head);
       *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
@@ -40,8 +45,8 @@ at::Tensor sample_keys(const EncoderInput& input, StreamPurpose purpose, std::in
   auto* out = keys.mutable_data_ptr<std::int64_t>();
   StreamId id = stream_of(input, purpose, layer);
   id.site = site;
-  for (const std::uint64_t sample : input.sample_ids) {
-    id.sample = sample;
+  for (std::size_t row = 0; row < input.sample_ids.size(); ++row) {
+    name_row(input, row, id);
     *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
   }
   return keys;

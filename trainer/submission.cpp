@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <iterator>
@@ -11,6 +12,9 @@
 
 namespace sbm::trainer {
 namespace {
+
+/// Scores of STS-B go from 0 to 5.
+constexpr double kMostScore = 5.0;
 
 struct File {
   std::string_view task;
@@ -49,7 +53,8 @@ std::string submission_rows(std::string_view predictions) {
     predictions.remove_prefix(end == std::string_view::npos ? predictions.size() : end + 1);
     const nlohmann::json& value = line.at("prediction");
     const std::string text =
-        value.is_string() ? value.get<std::string>() : fmt::format("{:.3f}", value.get<double>());
+        value.is_string() ? value.get<std::string>()
+                          : fmt::format("{:.3f}", std::clamp(value.get<double>(), 0.0, kMostScore));
     fmt::format_to(std::back_inserter(rows), "{}\t{}\n", line.at("sample").get<std::uint64_t>(),
                    text);
   }

@@ -17,7 +17,8 @@ inline constexpr char kPearson[] = "pearson";
 inline constexpr char kSpearman[] = "spearman";
 
 /// What a task is judged by; the first one is its main metric, which chooses the best checkpoint
-/// and ends training early. GLUE's are those of its authors; every other task has the accuracy.
+/// and ends training early. GLUE's first ones are those of its authors; every other task has the
+/// accuracy.
 const std::vector<std::string>& task_metrics(const std::string& task);
 
 /// Whether the task's metrics are correlations of scores, which need every prediction of a split.

@@ -16,6 +16,7 @@ std::string to_json(const TrainerState& state) {
        {{"step", state.best_step}, {"value", state.best_value}, {"metric", state.best_metric}}},
       {"evaluations_without_improvement", state.evaluations_without_improvement},
       {"last_metrics", state.last_metrics},
+      {"label_names", state.label_names},
   };
   return json.dump(2) + "\n";
 }
@@ -33,6 +34,7 @@ TrainerState trainer_state_from_json(const std::string& text) {
     json.at("best").at("metric").get_to(state.best_metric);
     json.at("evaluations_without_improvement").get_to(state.evaluations_without_improvement);
     json.at("last_metrics").get_to(state.last_metrics);
+    if (json.contains("label_names")) json.at("label_names").get_to(state.label_names);
   } catch (const nlohmann::json::exception& error) {
     throw CheckpointError(
         std::string("trainer_state.json: expected the state of a training run, found: ") +

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace sbm::trainer {
 
@@ -18,6 +19,8 @@ struct TrainerState {
   std::string best_metric;      ///< name of that metric
   std::int64_t evaluations_without_improvement = 0;
   std::map<std::string, double> last_metrics;  ///< of the newest validation
+  /// By class id, as the training data have them; empty in checkpoints from before they were kept.
+  std::vector<std::string> label_names{};
 };
 
 /// Deterministic JSON text: sorted keys, shortest round-trip numbers, a final newline.

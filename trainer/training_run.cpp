@@ -38,6 +38,21 @@ std::string mebibytes(std::int64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
 
+// A split to train or to validate on.
+data::Dataset open_split(const std::filesystem::path& folder, const std::string& split,
+                         const Config& config) {
+  data::Dataset dataset = data::Dataset::open(folder, split);
+  if (dataset.task() != config.task().name()) {
+    throw DataError(folder.string() + ": expected data of task " + config.task().name() +
+                    ", found " + dataset.task());
+  }
+  if (dataset.label_kind() != dataset.task_label_kind()) {
+    throw DataError(folder.string() + ": expected labels in split " + split + ", found none");
+  }
+  require_whole_pairs(dataset, config.model());
+  return dataset;
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainRequest& request,
@@ -47,20 +62,17 @@ TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainReq
       config_(request.config),
       folder_(folder),
       data_folder_(data_folder),
-      train_(data::Dataset::open(data_folder, "train")),
-      validation_(data::Dataset::open(data_folder, "validation")),
+      train_(open_split(data_folder, "train", config_)),
+      validation_(open_split(data_folder, "validation", config_)),
       parameters_(config_.model(), model_shape(train_), config_.training().seed()),
       encoder_(config_.model(), parameters_),
       reducer_(communicator, parameters_.layout(),
                config_.training().global_batch_size() / config_.training().micro_batch_size()),
       optimizer_(communicator, parameters_.layout(), parameters_.weights(),
                  optimizer_options(config_.training())) {
-  if (train_.task() != config_.task().name()) {
-    throw DataError(data_folder.string() + ": expected data of task " + config_.task().name() +
-                    ", found " + train_.task());
-  }
   parameters_.bind_gradients(reducer_.leaf());
   state_.seed = config_.training().seed();
+  state_.label_names = train_.label_names();
   state_.schedule = Training::Schedule_Name(config_.training().schedule());
   start_loader();
 }
@@ -94,6 +106,7 @@ void TrainingRun::restore(const std::filesystem::path& folder) {
   }
   require_sampler_version(folder, restored.sampler_version);
   state_ = trainer_state_from_json(restored.trainer_state);
+  state_.label_names = train_.label_names();
   optimizer_.restore(state_.step, first_moment, second_moment);
   start_loader();
 }

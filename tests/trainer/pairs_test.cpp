@@ -101,8 +101,8 @@ TEST_F(Pairs, DocumentsAreCutAndPaddedApart) {
       EXPECT_EQ(documents.input.tokens[row][i].item<std::int64_t>(),
                 i < length ? expected[static_cast<std::size_t>(i)] : 0);
     }
-    EXPECT_EQ(documents.input.sample_ids[static_cast<std::size_t>(row)],
-              2 * samples_.ids[sample] + static_cast<std::uint64_t>(row % 2));
+    EXPECT_EQ(documents.input.sample_ids[static_cast<std::size_t>(row)], samples_.ids[sample]);
+    EXPECT_EQ(documents.input.sequences[static_cast<std::size_t>(row)], row % 2);
   }
   EXPECT_EQ(split_documents(input(32), 100).input.tokens.size(1), 64);
   EncoderInput empty = input(32);
@@ -133,6 +133,7 @@ TEST_F(Pairs, DocumentsAreComparedUnderMasksOfTheirOwn) {
         one.tokens = documents.input.tokens.narrow(0, row, 1);
         one.valid = documents.input.valid.narrow(0, row, 1);
         one.sample_ids = documents.input.sample_ids.subspan(static_cast<std::size_t>(row), 1);
+        one.sequences = documents.input.sequences.subspan(static_cast<std::size_t>(row), 1);
         tokens.push_back(part(samples_.tokens[sample], first_[sample], row % 2 == 1));
         const auto length = static_cast<std::int64_t>(tokens.back().size());
         cells += length * length;

@@ -16,6 +16,7 @@
 #include "tests/trainer/model_fixture.h"
 #include "trainer/batch_tensors.h"
 #include "trainer/loaded_model.h"
+#include "trainer/trainer_state.h"
 
 namespace sbm::trainer {
 namespace {
@@ -163,13 +164,15 @@ TEST_F(Prediction, RefusesWeightsThatAreNoNumbers) {
   EXPECT_THROW(predicted(encoder, dataset, dataset.label_names(), options_), DivergenceError);
 }
 
-// The checkpoint says what the head is when the data do not.
+// The checkpoint says what the head is, and what its classes are called, when the data do not.
 TEST_F(Prediction, WorksOnDataWithoutLabels) {
   const data::Dataset labelled = classes();
   write_unlabelled(folder_.path() / "unlabelled", labelled);
   ModelParameters parameters(model_, {40, 3, data::LabelKind::kClass}, 1);
   scatter(parameters, 2);
   const auto communicator = distributed::make_single_process_communicator();
+  TrainerState state;
+  state.label_names = labelled.label_names();
   const std::vector<float> moment(static_cast<std::size_t>(parameters.layout().size()));
   const auto saved =
       distributed::checkpoint::save(*communicator, folder_.path() / "checkpoints", "test",
@@ -178,7 +181,7 @@ TEST_F(Prediction, WorksOnDataWithoutLabels) {
                                      .weights = parameters.weights(),
                                      .first_moment = moment,
                                      .second_moment = moment,
-                                     .trainer_state = "{}",
+                                     .trainer_state = to_json(state),
                                      .sampler_version = kernels::kSamplerVersion,
                                      .data_fingerprint = {},
                                      .configuration = R"(task { name: "test/classes" } model {)" +
@@ -189,7 +192,7 @@ TEST_F(Prediction, WorksOnDataWithoutLabels) {
   request.data_folder = folder_.path() / "unlabelled";
   const LoadedModel unlabelled(*communicator, request);
   EXPECT_EQ(unlabelled.step(), 12);
-  EXPECT_EQ(unlabelled.label_names(), (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ(unlabelled.label_names(), labelled.label_names());
   request.data_folder = folder_.path() / "classes";
   const LoadedModel with_labels(*communicator, request);
   EXPECT_EQ(with_labels.label_names(), labelled.label_names());

@@ -24,8 +24,9 @@ TEST(Submission, WritesLabelsByNameAndScoresWithThreeDecimals) {
   EXPECT_EQ(submission_rows(R"({"sample":7,"prediction":3.14159}
 {"sample":8,"prediction":4}
 {"sample":9,"prediction":-1.5e-05}
+{"sample":10,"prediction":5.2}
 )"),
-            "7\t3.142\n8\t4.000\n9\t-0.000\n");
+            "7\t3.142\n8\t4.000\n9\t0.000\n10\t5.000\n");
   EXPECT_EQ(submission_rows(""), "");
 }
 

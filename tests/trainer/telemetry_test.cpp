@@ -148,7 +148,8 @@ TEST(TrainerStateJson, RoundTripsAndRefusesNonsense) {
                      .best_value = 0.1 + 0.2,
                      .best_metric = "accuracy",
                      .evaluations_without_improvement = 1,
-                     .last_metrics = {{"accuracy", 0.25}, {"loss", 1.5}}};
+                     .last_metrics = {{"accuracy", 0.25}, {"loss", 1.5}},
+                     .label_names = {"unique", "repeated"}};
   const std::string text = to_json(state);
   EXPECT_EQ(to_json(trainer_state_from_json(text)), text);
   EXPECT_EQ(trainer_state_from_json(text).best_value, 0.1 + 0.2);
