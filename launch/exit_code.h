@@ -13,7 +13,7 @@ enum ExitCode : int {
   kDiverged = 5,           ///< loss or gradient not finite
   kPeerFailure = 6,        ///< a peer or a collective failed
   kInternalFailure = 70,   ///< a defect of this program
-  kStopped = 75,           ///< stopped after a checkpoint: the same command goes on
+  kStopped = 75,           ///< stopped in good order: the same command goes on
 };
 
 /// The exit code that belongs to an exception of base/error.h; kUsageError for a

@@ -1,14 +1,19 @@
 #include "launch/program.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/cpu/target.h"
 #include "launch/bus_error.h"
 #include "launch/command.h"
 #include "launch/freed_memory.h"
@@ -26,7 +31,7 @@ constexpr const char* kFooter =
     "  sbm report runs/quickstart\n"
     "\n"
     "Exit codes: 0 done; 2 usage or configuration; 3 data; 4 checkpoint; 5 training diverged;\n"
-    "6 a peer or a collective failed; 70 internal error; 75 stopped after a checkpoint, run again\n"
+    "6 a peer or a collective failed; 70 internal error; 75 stopped, run again\n"
     "to continue.";
 
 // What may follow `command` on the command line.
@@ -73,6 +78,15 @@ void flush_answer() {
   throw ConfigError("standard output: cannot write the answer" + reason);
 }
 
+// A misspelt name would quietly run, and time, another instruction set.
+void require_known_cpu_target() {
+  const char* found = std::getenv("SBM_CPU_TARGET");
+  const std::vector<std::string> known = kernels::cpu::target_names();
+  if (found == nullptr || known.empty() || std::ranges::find(known, found) != known.end()) return;
+  throw ConfigError(fmt::format("SBM_CPU_TARGET: expected {}, found \"{}\"{}",
+                                fmt::join(known, ", "), found, trainer::suggestion(found, known)));
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv) {
@@ -103,6 +117,7 @@ int run_program(int argc, char** argv) {
     return session.fail(kUsageError, usage_message(program, error, argc, argv));
   }
   try {
+    require_known_cpu_target();
     const int code = action(session);
     flush_answer();
     return code;

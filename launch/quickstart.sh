@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a trained SBM-Transformer: installs what is missing, builds, trains on short ListOps with
-# two MPI ranks, evaluates on the test split, and writes a report. About 15 minutes on two cores.
+# two MPI ranks, evaluates on the test split, and writes a report. About seven minutes on two cores.
 #
 #   ./launch/quickstart.sh [--build-only]
 #

@@ -9,10 +9,15 @@
 namespace sbm::kernels::cpu {
 namespace {
 
-struct Target {
+struct [[maybe_unused]] Target {
   std::string_view name;
   std::int64_t widest;
 };
+
+#if HWY_ARCH_X86
+constexpr Target kTargets[] = {
+    {"baseline", HWY_SCALAR}, {"sse4", HWY_SSE4}, {"avx2", HWY_AVX2}, {"avx512", HWY_AVX3_DL}};
+#endif
 
 void disable_wider_targets() {
   // Read once, before any thread of ours could change the environment.
@@ -20,8 +25,6 @@ void disable_wider_targets() {
   if (wanted == nullptr) return;
 #if HWY_ARCH_X86
   // In Highway's masks a wider instruction set has a lower bit.
-  constexpr Target kTargets[] = {
-      {"baseline", HWY_SCALAR}, {"sse4", HWY_SSE4}, {"avx2", HWY_AVX2}, {"avx512", HWY_AVX3_DL}};
   for (const Target& target : kTargets) {
     if (target.name == wanted) hwy::DisableTargets(target.widest - 1);
   }
@@ -35,6 +38,14 @@ void apply_target_override() {
     disable_wider_targets();
     return true;
   }();
+}
+
+std::vector<std::string> target_names() {
+  std::vector<std::string> names;
+#if HWY_ARCH_X86
+  for (const Target& target : kTargets) names.emplace_back(target.name);
+#endif
+  return names;
 }
 
 const char* target_name() {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace sbm::kernels::cpu {
 
 /// Honours SBM_CPU_TARGET (baseline, sse4, avx2 or avx512: the widest instruction set that the CPU
@@ -7,6 +10,9 @@ namespace sbm::kernels::cpu {
 /// masks never depend on it; sums of floats may in their last bits. Every entry point that
 /// dispatches calls this first.
 void apply_target_override();
+
+/// The names that SBM_CPU_TARGET may have; none where there is but one instruction set.
+std::vector<std::string> target_names();
 
 /// The instruction set that the kernels run on here, e.g. "AVX3", after the override.
 const char* target_name();

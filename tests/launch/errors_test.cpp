@@ -254,5 +254,12 @@ TEST(Training, TheRunFolderHoldsWhatTheDocumentationPromises) {
   EXPECT_EQ(sbm({"checkpoint", "export", run_folder.string(), "--out", exported.string()}).code, 4);
 }
 
+TEST(Usage, AMisspeltInstructionSetIsRefused) {
+  const Outcome outcome = run({"env", "SBM_CPU_TARGET=avx51", SBM_PROGRAM, "doctor"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("SBM_CPU_TARGET: expected baseline, sse4, avx2, avx512, found "
+                                     "\"avx51\"; did you mean \"avx512\"?"));
+}
+
 }  // namespace
 }  // namespace sbm::launch
