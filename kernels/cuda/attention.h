@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/cuda/sampling_operands.h"
 #include "kernels/sampling.h"
 #include "kernels/status.h"
 
@@ -52,9 +53,9 @@ struct CellLaw {
   MaskLaw law = MaskLaw::kBernoulli;
   SelfLoops self_loops = SelfLoops::kAdd;
   double exploration = 0.0;                     ///< delta
-  const std::uint16_t* weights = nullptr;       ///< W [batch * heads, queries, clusters]
+  const EntryBytes* weights = nullptr;          ///< W [batch * heads, queries, entry_units]
   const std::int32_t* row_exponents = nullptr;  ///< R [batch * heads, queries]
-  const std::uint16_t* key_entries = nullptr;   ///< K [batch * heads, keys, clusters]
+  const EntryBytes* key_entries = nullptr;      ///< K [batch * heads, keys, entry_units]
   const std::uint8_t* key_exponents = nullptr;  ///< ek [batch * heads, keys]
   const std::uint8_t* query_valid = nullptr;    ///< [batch, queries], 0 = padding; null: all valid
   const std::uint8_t* key_valid = nullptr;      ///< [batch, keys]

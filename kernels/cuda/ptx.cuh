@@ -99,6 +99,12 @@ __device__ __forceinline__ void mma_m16n8k32_u8(std::uint32_t (&d)[4], const std
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/// d + the sum of the products of the four unsigned bytes of a and b, modulo 2^32.
+__device__ __forceinline__ std::uint32_t dot4_u8(std::uint32_t a, std::uint32_t b,
+                                                 std::uint32_t d) {
+  return __dp4a(a, b, d);
+}
+
 /// 2^x within 2^-22.5 (relative) by one instruction; subnormal inputs and results count as 0.
 __device__ __forceinline__ float exp2_approx(float x) {
   float result;
