@@ -112,6 +112,9 @@ struct BackwardParams {
   float* query_product = nullptr;  ///< T = G Khat [batch * heads, queries, clusters]
   float* key_product = nullptr;    ///< R = G^T Qhat [batch * heads, keys, clusters]
   float* delta = nullptr;  ///< workspace [batch * heads, queries]: receives dO . O of each row
+  /// Workspace of the dense-masked path, attention_dense_workspace_bytes() aligned to 16; unused
+  /// where dense.work is null.
+  void* dense_workspace = nullptr;
 };
 
 /// Both paths, as far as their work lists are given. Not ok when parameters contradict one another
@@ -121,6 +124,11 @@ Status attention_backward(const BackwardParams& params, CUstream_st* stream);
 
 /// Bytes of BackwardParams::delta.
 [[nodiscard]] std::size_t attention_delta_bytes(const AttentionShape& shape);
+
+/// Bytes of BackwardParams::dense_workspace: Qhat and Khat in the precision of Q and K, and which
+/// rows have only one edge.
+[[nodiscard]] std::size_t attention_dense_workspace_bytes(const AttentionShape& shape,
+                                                          Precision precision);
 
 // The parts of the two, each of which trusts its parameters.
 
