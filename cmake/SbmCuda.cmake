@@ -1,0 +1,11 @@
+# CUDA's compiler and headers: the machine's toolkit, or the one that launch/setup.sh unpacks into
+# .deps/cuda. Sets SBM_CUDA_ROOT, empty where there is none.
+
+set(SBM_CUDA_DIR "$ENV{CUDA_HOME}" CACHE PATH "Folder of a CUDA 13 toolkit; empty: found by itself")
+set(SBM_CUDA_ROOT "")
+foreach(folder "${SBM_CUDA_DIR}" /usr/local/cuda "${PROJECT_SOURCE_DIR}/.deps/cuda/nvidia/cu13")
+  if(folder AND EXISTS "${folder}/bin/nvcc" AND EXISTS "${folder}/include/cuda_runtime.h")
+    set(SBM_CUDA_ROOT "${folder}")
+    break()
+  endif()
+endforeach()

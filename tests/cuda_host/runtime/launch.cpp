@@ -1,0 +1,94 @@
+#include "cuda_host/runtime/launch.h"
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "cuda_host/order.h"
+#include "cuda_host/runtime/block.h"
+#include "cuda_host/runtime/faults.h"
+#include "cuda_host/runtime/memory.h"
+#include "cuda_host/runtime/race.h"
+#include "cuda_host/runtime/shared_memory.h"
+
+namespace sbm::cuda_host {
+namespace {
+
+constexpr std::size_t kMostThreads = 1024;
+
+std::string text(const dim3& size) {
+  return std::to_string(size.x) + " x " + std::to_string(size.y) + " x " + std::to_string(size.z);
+}
+
+std::string refusal(const dim3& grid, const dim3& block, std::size_t shared, cudaStream_t stream) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffU || grid.y > 65535 ||
+      grid.z > 65535) {
+    return "grid " + text(grid) + ": 1..2^31-1 x 1..65535 x 1..65535 expected";
+  }
+  const std::size_t threads = std::size_t{block.x} * block.y * block.z;
+  if (threads == 0 || threads > kMostThreads || block.z > 64) {
+    return "block " + text(block) + ": 1..1024 threads expected";
+  }
+  if (shared > kSharedLimit) {
+    return std::to_string(shared) + " bytes of dynamic shared memory: at most " +
+           std::to_string(kSharedLimit) + " expected";
+  }
+  if (stream == nullptr) return "the null stream: an explicit one expected";
+  return "";
+}
+
+}  // namespace
+
+kernels::Status run_grid(const std::string& kernel, dim3 grid, dim3 block,
+                         std::size_t dynamic_shared_bytes, cudaStream_t stream,
+                         const KernelCall& call) {
+  const std::string problem = refusal(grid, block, dynamic_shared_bytes, stream);
+  if (!problem.empty()) {
+    return kernels::Status::invalid("launch of kernel " + kernel + " refused: " + problem);
+  }
+  catch_faults();
+  GridRun run{grid, block, dynamic_shared_bytes, kernel, call};
+  std::vector<std::size_t> order(std::size_t{grid.x} * grid.y * grid.z);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937_64 random(current_order().seed);
+  switch (current_order().kind) {
+    case Order::Kind::kForward:
+      break;
+    case Order::Kind::kReverse:
+      std::reverse(order.begin(), order.end());
+      break;
+    case Order::Kind::kRandom:
+      std::shuffle(order.begin(), order.end(), random);
+      break;
+  }
+  race::begin_launch();
+  for (const std::size_t block_number : order) {
+    const uint3 index{static_cast<unsigned>(block_number % grid.x),
+                      static_cast<unsigned>(block_number / grid.x % grid.y),
+                      static_cast<unsigned>(block_number / grid.x / grid.y)};
+    Block::current().run(run, index, random());
+  }
+  check_buffers();
+  return kernels::Status();
+}
+
+std::string function_name(const void* address) {
+  Dl_info info{};
+  if (dladdr(address, &info) == 0 || info.dli_sname == nullptr) return "?";
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
+  if (readable == nullptr) return info.dli_sname;
+  std::string name = readable.get();
+  // "void sbm::kernels::cuda::sample<Traits<32> >(Params)"
+  name = name.substr(0, name.rfind('('));
+  return name.starts_with("void ") ? name.substr(5) : name;
+}
+
+}  // namespace sbm::cuda_host
