@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/host_device.h"
+
 namespace sbm {
 
 /// One 128-bit block: a counter going in, random words coming out.
@@ -15,7 +17,7 @@ using PhiloxKey = std::uint64_t;
 /// SC 2011): a keyed bijection of the counter whose output passes for random. The low word of `key`
 /// is the paper's k0. Pure and integer, so every device gives the same words.
 template <int Rounds>
-[[nodiscard]] constexpr PhiloxBlock philox4x32(PhiloxBlock counter, PhiloxKey key) {
+[[nodiscard]] SBM_HOST_DEVICE constexpr PhiloxBlock philox4x32(PhiloxBlock counter, PhiloxKey key) {
   constexpr std::uint64_t kMultiplier0 = 0xD2511F53;
   constexpr std::uint64_t kMultiplier1 = 0xCD9E8D57;
   constexpr std::uint32_t kWeyl0 = 0x9E3779B9;

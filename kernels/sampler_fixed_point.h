@@ -1,8 +1,9 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
+
+#include "base/host_device.h"
 
 // Fixed-point arithmetic of the sampler contract (docs/sampler.md, section 7): integers only, so
 // that every device computes the same bits.
@@ -11,8 +12,13 @@ namespace sbm::kernels {
 /// Fractional bits of a hazard or an exponential gap: values below 64 fit.
 inline constexpr int kHazardBits = 58;
 
+/// Leading zero bits of x; 64 for 0. nvcc makes a constant of std::countl_zero and std::bit_width.
+[[nodiscard]] SBM_HOST_DEVICE constexpr int leading_zeros(std::uint64_t x) {
+  return x == 0 ? 64 : __builtin_clzll(x);
+}
+
 /// The high 64 bits of a * b (CUDA: __umul64hi).
-[[nodiscard]] constexpr std::uint64_t mul_high(std::uint64_t a, std::uint64_t b) {
+[[nodiscard]] SBM_HOST_DEVICE constexpr std::uint64_t mul_high(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
   return static_cast<std::uint64_t>((static_cast<Wide>(a) * b) >> 64);
 }
@@ -32,6 +38,7 @@ inline constexpr std::array<std::uint64_t, 64> kLogTable = {
     0x24f25a255e69e94, 0x258178dac9ceda2, 0x260f9666a2a17b2, 0x269c343b4055a43, 0x2727bba6ac9c335,
     0x27b1abd5208fbbf, 0x283ae7d0a5654e8, 0x28c2ef84453d7fc, 0x2949b8bb78fd67c, 0x29cf3923dd58d81,
     0x2a53e24d280ac94, 0x2ad7acab8f49156, 0x2b5a1298c9c5eda, 0x2bdb8852c23e4bf};
+SBM_DEVICE_COPY(kLogTable);
 
 /// round(2^58 ln 2).
 inline constexpr std::uint64_t kLogOfTwo = 0x2c5c85fdf473de7;
@@ -39,9 +46,9 @@ inline constexpr std::uint64_t kLogOfTwo = 0x2c5c85fdf473de7;
 /// -ln(x / 2^64) with kHazardBits fractional bits, for x >= 1. The absolute error is below
 /// 2^-57 + 2^-59 * (the value): x is normalised to f in [1, 2), multiplied by a 16-bit reciprocal
 /// of its 6 leading bits, and ln(1 + z), z < 2^-5.9, is summed by Horner's rule to the ninth power.
-[[nodiscard]] constexpr std::uint64_t negative_log(std::uint64_t x) {
-  const int leading_zeros = std::countl_zero(x);
-  const std::uint64_t f = x << leading_zeros;  // 63 fractional bits
+[[nodiscard]] SBM_HOST_DEVICE constexpr std::uint64_t negative_log(std::uint64_t x) {
+  const int zeros = leading_zeros(x);
+  const std::uint64_t f = x << zeros;  // 63 fractional bits
   const std::uint64_t index = (f >> 57) & 63;
   const std::uint64_t reciprocal = ((std::uint64_t{1} << 22) + 63 + index) / (64 + index);
   const std::uint64_t high = mul_high(f, reciprocal) - (std::uint64_t{1} << 15);
@@ -51,9 +58,10 @@ inline constexpr std::uint64_t kLogOfTwo = 0x2c5c85fdf473de7;
   std::uint64_t series = kOne / 9;
   for (std::uint64_t n = 8; n >= 2; --n) series = kOne / n - mul_high(z, series);
   series = kOne - mul_high(z, series);
-  const std::uint64_t log_of_f = kLogTable[index] + (mul_high(z, series) >> (64 - kHazardBits));
+  const std::uint64_t log_of_f =
+      SBM_TABLE(kLogTable)[index] + (mul_high(z, series) >> (64 - kHazardBits));
 
-  const std::uint64_t scale = static_cast<std::uint64_t>(leading_zeros + 1) * kLogOfTwo;
+  const std::uint64_t scale = static_cast<std::uint64_t>(zeros + 1) * kLogOfTwo;
   return scale > log_of_f ? scale - log_of_f : 0;
 }
 

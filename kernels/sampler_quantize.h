@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/host_device.h"
+
 // From floats to the integers of the sampler contract (docs/sampler.md, sections 3 and 4). Floating
 // point appears only where it is exact: scaling by powers of two and rounding to an integer.
 namespace sbm::kernels {
@@ -25,12 +27,13 @@ inline constexpr int kCarryBits = 16;
 
 /// The exponent of a row of memberships with this largest value: the largest e <= 31 for which
 /// round(largest * 2^e) <= 32767. `largest` lies in [0, 1].
-[[nodiscard]] inline int membership_exponent(float largest) {
+[[nodiscard]] SBM_HOST_DEVICE inline int membership_exponent(float largest) {
   if (largest == 0.0F) return kLargestMembershipExponent;
   int exponent = 0;
   const float fraction = std::frexp(largest, &exponent);
   const bool rounds_up = std::nearbyint(fraction * 32768.0F) > static_cast<float>(kLargestEntry);
-  return std::min(15 - exponent - (rounds_up ? 1 : 0), kLargestMembershipExponent);
+  const int whole = 15 - exponent - (rounds_up ? 1 : 0);
+  return whole < kLargestMembershipExponent ? whole : kLargestMembershipExponent;
 }
 
 /// Quantises one row of Qhat or Khat, every value in [0, 1]; returns its exponent.
@@ -94,7 +97,8 @@ inline int quantize_block_column(const float* column, std::int64_t clusters, std
 }
 
 /// floor(value * 2^shift) for value < 2^31; the caller knows that it fits 32 bits.
-[[nodiscard]] constexpr std::uint32_t scale_by_power(std::uint32_t value, int shift) {
+[[nodiscard]] SBM_HOST_DEVICE constexpr std::uint32_t scale_by_power(std::uint32_t value,
+                                                                     int shift) {
   if (shift >= 0) return value == 0 ? 0 : value << shift;
   return shift <= -32 ? 0 : value >> -shift;
 }

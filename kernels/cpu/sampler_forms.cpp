@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "base/checked.h"
-#include "kernels/cpu/sampler_stream.h"
+#include "kernels/sampler_stream.h"
 #include "kernels/sampler_quantize.h"
 
 namespace sbm::kernels::cpu {

@@ -6,6 +6,7 @@
 #include "base/philox.h"
 #include "kernels/cpu/sampler_rows.h"
 #include "kernels/sampler_operands.h"
+#include "kernels/sampler_process.h"
 #include "kernels/sampling.h"
 
 // The linear branch of the sampler (docs/sampler.md, section 8): a Poisson process over the cells
@@ -25,9 +26,11 @@ class KeySums {
   [[nodiscard]] std::int64_t valid_keys() const { return std::ssize(valid_); }
   /// The valid key of this number, counted from 0.
   [[nodiscard]] std::int32_t valid_key(std::uint64_t number) const { return valid_[number]; }
-  /// Over the valid keys.
-  [[nodiscard]] int least_exponent() const { return least_exponent_; }
-  [[nodiscard]] int scale_bits() const { return scale_bits_; }
+  [[nodiscard]] KeyScale scale() const {
+    return {.valid_keys = static_cast<std::uint64_t>(valid_keys()),
+            .least_exponent = least_exponent_,
+            .scale_bits = scale_bits_};
+  }
   /// A key's proposal weight in a cluster is K_jc 2^(scale_bits - (e_j - least_exponent)), rounded
   /// up.
   [[nodiscard]] ProposalScale proposal_scale(std::int64_t key) const {
@@ -57,16 +60,6 @@ class KeySums {
   KeyTotals totals_;
   std::vector<double> strips_per_weight_;  ///< [clusters]: where to look first
   std::vector<std::int32_t> valid_;        ///< the valid keys, ascending
-};
-
-/// Which branch a row takes, and the constants of the linear one.
-struct RowPlan {
-  bool linear = false;
-  std::uint64_t bound = 0;           ///< of every P + exploration of the row, in units of 2^-32
-  std::uint64_t expected = 0;        ///< sum over the valid keys of P + exploration, 2^-32
-  int fraction_bits = 0;             ///< F: a weight w of the clusters is the rate w 2^-F
-  std::uint32_t inverse_factor = 0;  ///< 2^16 / c; proposals have c times the rate of P + delta
-  std::uint64_t cluster_total = 0;   ///< sum over the clusters of W_ic total_c
 };
 
 /// From integers alone, so every device takes the same branch. `exploration` in units of 2^-32.

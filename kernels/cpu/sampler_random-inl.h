@@ -11,7 +11,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/sampler_dot-inl.h"
-#include "kernels/cpu/sampler_stream.h"
+#include "kernels/sampler_stream.h"
 #include "kernels/sampler_counters.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -5,6 +5,7 @@
 #include "base/philox.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/sampler_operands.h"
+#include "kernels/sampler_process.h"
 #include "kernels/sampling.h"
 
 // The SIMD half of the CPU sampler: everything that touches every cell. Plain arrays in and out, so
@@ -103,17 +104,6 @@ void requantize_rows(const std::uint32_t* products, int count, const std::int32_
                      std::int64_t clusters, const std::uint8_t* query_exponents,
                      std::uint16_t* weights, std::int32_t* row_exponents);
 
-/// How the entries of a key become proposal weights: times 2^power, rounded up.
-struct ProposalScale {
-  int left;
-  int right;
-
-  explicit ProposalScale(int power) : left(power > 0 ? power : 0), right(power < 0 ? -power : 0) {}
-  [[nodiscard]] std::uint32_t weight(std::uint32_t entry) const {
-    return ((entry << left) + ((1U << right) - 1)) >> right;
-  }
-};
-
 /// Keys between two running sums of sum_keys(): a strip.
 inline constexpr std::int64_t kStripKeys = 8;
 
@@ -137,11 +127,7 @@ struct KeyTotals {
   AlignedBuffer<std::uint32_t> largest;
 };
 
-/// Sums over the clusters of W_ic times the totals, and times the largest; below 2^64.
-struct RowTotals {
-  std::uint64_t total = 0;
-  std::uint64_t largest = 0;
-};
+/// Totals of one row, by the keys' totals of every cluster.
 RowTotals sum_weights(const std::uint16_t* weights, const KeyTotals& totals, std::int64_t clusters);
 
 /// The first branch for up to kGroupRows rows of a graph.
