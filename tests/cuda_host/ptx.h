@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <source_location>
 
+#include "cuda_host/runtime/intrinsics.h"
+
 // The twins of the PTX instructions in kernels/cuda/ptx.cuh, which says what each does.
 
 namespace sbm::kernels::cuda::ptx {
@@ -32,6 +34,10 @@ void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::ui
 void mma_m16n8k32_u8(std::uint32_t (&d)[4], const std::uint32_t (&a)[4],
                      const std::uint32_t (&b)[2],
                      const std::source_location& where = std::source_location::current());
+
+inline std::uint32_t dot4_u8(std::uint32_t a, std::uint32_t b, std::uint32_t d) {
+  return __dp4a(a, b, d);
+}
 
 float exp2_approx(float x);
 

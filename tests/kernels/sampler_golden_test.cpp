@@ -3,11 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cstdint>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -16,56 +12,20 @@
 #include "kernels/sampler_fixed_point.h"
 #include "kernels/sampler_quantize.h"
 #include "kernels/sampler_threshold.h"
+#include "tests/kernels/sampler_golden.h"
 #include "tests/kernels/sampler_problem.h"
 #include "tests/kernels/sampler_targets.h"
 
 namespace sbm::kernels {
 namespace {
 
-using Json = nlohmann::json;
 using reference::SampledGraph;
+using testing::floats;
+using testing::golden;
+using testing::Json;
+using testing::number;
 using testing::Problem;
-
-const Json& golden() {
-  static const Json file = [] {
-    std::ifstream stream(SBM_SOURCE_DIR "/tests/kernels/golden/sampler.json");
-    return Json::parse(stream);
-  }();
-  return file;
-}
-
-std::uint64_t number(const Json& hex) { return std::stoull(hex.get<std::string>(), nullptr, 16); }
-
-std::vector<float> floats(const Json& text) {
-  std::istringstream stream(text.get<std::string>());
-  std::vector<float> values;
-  for (std::string word; stream >> word;) {
-    values.push_back(
-        std::bit_cast<float>(static_cast<std::uint32_t>(std::stoul(word, nullptr, 16))));
-  }
-  return values;
-}
-
-Problem problem_of(const Json& description) {
-  Problem problem(description["batch"], description["heads"], description["queries"],
-                  description["keys"], description["clusters"]);
-  problem.query = floats(description["query_membership"]);
-  problem.key = floats(description["key_membership"]);
-  problem.block = floats(description["block_matrix"]);
-  problem.query_valid = description["query_valid"].get<std::vector<std::uint8_t>>();
-  problem.key_valid = description["key_valid"].get<std::vector<std::uint8_t>>();
-  for (std::size_t i = 0; i < problem.mask_keys.size(); ++i) {
-    problem.mask_keys[i] = number(description["mask_keys"][i]);
-    problem.probe_keys[i] = number(description["probe_keys"][i]);
-  }
-  problem.params.law = description["law"] == "POISSON" ? MaskLaw::kPoisson : MaskLaw::kBernoulli;
-  problem.params.self_loops = description["self_loops"] == "ADD"      ? SelfLoops::kAdd
-                              : description["self_loops"] == "REMOVE" ? SelfLoops::kRemove
-                                                                      : SelfLoops::kNone;
-  problem.params.exploration = std::bit_cast<double>(number(description["exploration"]));
-  problem.params.probe_rate = std::bit_cast<double>(number(description["probe_rate"]));
-  return problem;
-}
+using testing::problem_of;
 
 void expect_edges(const Json& expected, const EdgeList& found) {
   const Json& rows = expected["rows"];
