@@ -47,8 +47,8 @@ template <class... Parameters>
 Status launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
               cudaStream_t stream, std::type_identity_t<Parameters>... parameters) {
   const auto call = [=] { kernel(parameters...); };
-  return cuda_host::run_grid(cuda_host::function_name(reinterpret_cast<const void*>(kernel)), grid,
-                             block, shared_bytes, stream, cuda_host::KernelCall::of(call));
+  return cuda_host::run_grid(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes,
+                             stream, cuda_host::KernelCall::of(call));
 }
 
 }  // namespace sbm::kernels::cuda

@@ -15,11 +15,12 @@ using sbm::cuda_host::Block;
 namespace {
 
 void report(const void* address, std::size_t bytes, bool write, void* code, void* frame) {
-  const auto* thread = Block::running();
+  const auto* thread = Block::checked();
   if (thread == nullptr) {
     __asan_report_error(code, frame, frame, const_cast<void*>(address), write ? 1 : 0, bytes);
     return;
   }
+  const sbm::cuda_host::Outside outside;
   const std::string where = thread->fiber.holds(address)
                                 ? "beside a local array"
                                 : sbm::cuda_host::describe_address(address);
@@ -58,7 +59,8 @@ void __asan_report_store_n_noabort(void* address, std::size_t bytes) {
 
 // What the sanitizer's own functions find, such as memcpy. It has printed its report already.
 void __asan_on_error() {
-  if (Block::running() == nullptr) std::abort();
+  if (Block::checked() == nullptr) std::abort();
+  const sbm::cuda_host::Outside outside;
   Block::current().fail_later(std::string("AddressSanitizer: ") + __asan_get_report_description() +
                               ", " + sbm::cuda_host::describe_address(__asan_get_report_address()));
 }
@@ -66,7 +68,8 @@ void __asan_on_error() {
 void __ubsan_get_current_report_data(const char** kind, const char** message, const char** file,
                                      unsigned* line, unsigned* column, char** address);
 void __ubsan_on_report() {
-  if (Block::running() == nullptr) std::abort();
+  if (Block::checked() == nullptr) std::abort();
+  const sbm::cuda_host::Outside outside;
   const char* kind = "";
   const char* message = "";
   const char* file = "";

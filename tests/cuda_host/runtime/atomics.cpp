@@ -10,6 +10,7 @@
 namespace sbm::cuda_host {
 
 void before_atomic(const void* address, std::size_t bytes, const std::source_location& where) {
+  const Outside outside;
   Block& block = Block::current();
   block.maybe_yield();
   SharedMemory& shared = SharedMemory::current();

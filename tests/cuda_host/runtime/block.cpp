@@ -4,6 +4,7 @@
 #include <map>
 
 #include "cuda_host/defect.h"
+#include "cuda_host/runtime/program.h"
 #include "cuda_host/runtime/race.h"
 #include "cuda_host/runtime/shared_memory.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 // Constant initialisation: no guard, which instrumented code would trip over.
 constinit thread_local Thread* running_thread = nullptr;
+constinit thread_local bool in_kernel = false;
 
 std::string file_name(const char* path) {
   const std::string text = path;
@@ -41,8 +43,8 @@ std::string text(const std::source_location& where) {
   return file_name(where.file_name()) + ":" + std::to_string(where.line());
 }
 
-Outside::Outside() : before_(running_thread) { running_thread = nullptr; }
-Outside::~Outside() { running_thread = before_; }
+Outside::Outside() : before_(in_kernel) { in_kernel = false; }
+Outside::~Outside() { in_kernel = before_; }
 
 Block& Block::current() {
   static thread_local Block block;
@@ -50,6 +52,7 @@ Block& Block::current() {
 }
 
 Thread* Block::running() { return running_thread; }
+Thread* Block::checked() { return in_kernel ? running_thread : nullptr; }
 
 void Block::prepare(const GridRun& grid, uint3 index) {
   grid_ = &grid;
@@ -103,10 +106,14 @@ void Block::run_thread() {
   Block& block = Block::current();
   try {
     const KernelCall& call = block.grid_->call;
+    in_kernel = true;
     call.invoke(call.object);
+    in_kernel = false;
   } catch (const std::exception& error) {
+    in_kernel = false;
     block.fail_later(std::string("the kernel threw an exception: ") + error.what());
   } catch (...) {
+    in_kernel = false;
     block.fail_later("the kernel threw an exception");
   }
   block.end_thread();
@@ -114,23 +121,18 @@ void Block::run_thread() {
 
 void Block::end_thread() {
   Thread& thread = *running_thread;
-  running_thread = nullptr;
   thread.state = State::kDone;
-  if (!defect_ && !thread.copies.empty()) {
-    running_thread = &thread;
+  if (!thread.copies.empty()) {
     fail_later("thread ended with " + std::to_string(thread.copies.size()) +
                " cp.async copies under way");
-    running_thread = nullptr;
   }
   lane_ended(thread);
   thread.fiber.leave();
 }
 
 void Block::wait(State state) {
-  Thread& thread = *running_thread;
-  thread.state = state;
-  // running_thread is a variable of the bench: resume() sets it again.
-  thread.fiber.suspend();
+  running_thread->state = state;
+  running_thread->fiber.suspend();
 }
 
 void Block::maybe_yield() {
@@ -141,7 +143,7 @@ void Block::maybe_yield() {
 }
 
 std::string Block::place() const {
-  std::string result = "kernel " + grid_->kernel + ", " + text("block", index_);
+  std::string result = "kernel " + function_name(grid_->kernel) + ", " + text("block", index_);
   if (running_thread != nullptr) result += ", " + text("thread", running_thread->index);
   return result + ", " + current_order().name();
 }
@@ -151,11 +153,10 @@ void Block::fail_later(const std::string& message) {
 }
 
 void Block::fail(const std::string& message) {
+  in_kernel = false;
   fail_later(message);
-  Thread& thread = *running_thread;
-  running_thread = nullptr;
-  thread.state = State::kDone;
-  thread.fiber.leave();
+  running_thread->state = State::kDone;
+  running_thread->fiber.leave();
 }
 
 void Block::check_mask(const char* operation, unsigned mask, const std::source_location& where) {
@@ -180,6 +181,7 @@ void Block::check_mask(const char* operation, unsigned mask, const std::source_l
 
 void Block::meet_warp(const char* operation, unsigned mask, const std::source_location& where,
                       void* argument, Combine combine) {
+  const Outside outside;
   Thread& thread = *running_thread;
   if (defect_) fail(*defect_);
   check_mask(operation, mask, where);
@@ -212,10 +214,7 @@ void Block::meet_warp(const char* operation, unsigned mask, const std::source_lo
   for (unsigned lane = 0; lane < kWarpThreads; ++lane) {
     if ((mask >> lane & 1) != 0) arguments[lane] = threads_[first + lane]->argument;
   }
-  {
-    const Outside outside;
-    combine(arguments, mask);
-  }
+  combine(arguments, mask);
   for (unsigned lane = 0; lane < kWarpThreads; ++lane) {
     if ((mask >> lane & 1) == 0 || lane == thread.lane()) continue;
     Thread& other = *threads_[first + lane];
@@ -227,6 +226,7 @@ void Block::meet_warp(const char* operation, unsigned mask, const std::source_lo
 
 void Block::meet_block(const char* operation, const std::source_location& where, void* argument,
                        CombineBlock combine) {
+  const Outside outside;
   Thread& thread = *running_thread;
   if (defect_) fail(*defect_);
   thread.operation = operation;

@@ -21,7 +21,7 @@ struct GridRun {
   dim3 grid;
   dim3 block;
   std::size_t dynamic_shared_bytes = 0;
-  std::string kernel;
+  const void* kernel = nullptr;
   KernelCall call;
 };
 
@@ -35,8 +35,10 @@ class Block {
  public:
   /// The block that runs on this CPU thread.
   static Block& current();
-  /// The CUDA thread that is running, or nullptr outside kernels and within the bench's own code.
+  /// The CUDA thread that is running, or nullptr outside kernels.
   static Thread* running();
+  /// The same where the code that runs is the kernel's, nullptr within the bench's own.
+  static Thread* checked();
 
   /// Runs all threads of block `index` to their end. Throws KernelDefect.
   void run(const GridRun& grid, uint3 index, std::uint64_t seed);
@@ -91,7 +93,9 @@ class Block {
   std::optional<std::string> defect_;
 };
 
-/// While it lives, what runs is the bench, not the kernel: nothing is checked.
+/// While it lives, what runs is the bench, not the kernel: nothing is checked. Every function that
+/// kernels call begins with one, because the linker may give the bench an instrumented copy of what
+/// both use, such as std::string.
 class Outside {
  public:
   Outside();
@@ -100,7 +104,7 @@ class Outside {
   Outside& operator=(const Outside&) = delete;
 
  private:
-  Thread* before_;
+  bool before_;
 };
 
 /// "file.cuh:12".

@@ -20,8 +20,10 @@ thread_local const void* fault_address = nullptr;
 // Where the handler sends the thread: on the fiber's own stack again, from its top, because nothing
 // of the kernel's frames is needed and there may be no room below them.
 [[noreturn]] void report_fault() {
+  const Outside outside;
   Block& block = Block::current();
-  const Thread& thread = *Block::running();
+  Thread& thread = *Block::running();
+  thread.fiber.forget_frames();
   if (thread.fiber.holds(static_cast<const char*>(fault_address) + 8192)) {
     block.fail("the stack of a thread overflowed: local arrays are too large");
   }

@@ -11,9 +11,10 @@
 #include <ucontext.h>
 #endif
 #ifdef SBM_HOST_ASAN
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
+
+#include "cuda_host/runtime/poison.h"
 
 namespace sbm::cuda_host {
 namespace {
@@ -85,17 +86,15 @@ Fiber::~Fiber() {
   delete static_cast<ucontext_t*>(context_);
   delete static_cast<ucontext_t*>(caller_);
 #endif
-#ifdef SBM_HOST_ASAN
-  __asan_unpoison_memory_region(stack_, kStackBytes);
-#endif
+  forget_frames();
   munmap(mapping_, kStackBytes + 2 * page_bytes());
 }
 
+// Frames that were abandoned have left AddressSanitizer's red zones.
+void Fiber::forget_frames() { allow(stack_, kStackBytes); }
+
 void Fiber::start(void (*entry)()) {
-#ifdef SBM_HOST_ASAN
-  // Frames that were abandoned have left their red zones.
-  __asan_unpoison_memory_region(stack_, kStackBytes);
-#endif
+  forget_frames();
   fake_stack_ = nullptr;
   entry_ = entry;
 #ifdef __x86_64__

@@ -23,6 +23,9 @@ class Fiber {
   /// As suspend(), for the last time: nothing on the stack is needed any more.
   [[noreturn]] void leave();
 
+  /// Nothing on the stack is needed any more, whoever runs on it now.
+  void forget_frames();
+
   [[nodiscard]] bool holds(const void* address) const;
   [[nodiscard]] char* stack_top() const { return stack_ + kStackBytes; }
 

@@ -1,11 +1,6 @@
 #include "cuda_host/runtime/launch.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -14,6 +9,7 @@
 #include "cuda_host/runtime/block.h"
 #include "cuda_host/runtime/faults.h"
 #include "cuda_host/runtime/memory.h"
+#include "cuda_host/runtime/program.h"
 #include "cuda_host/runtime/race.h"
 #include "cuda_host/runtime/shared_memory.h"
 
@@ -45,12 +41,13 @@ std::string refusal(const dim3& grid, const dim3& block, std::size_t shared, cud
 
 }  // namespace
 
-kernels::Status run_grid(const std::string& kernel, dim3 grid, dim3 block,
+kernels::Status run_grid(const void* kernel, dim3 grid, dim3 block,
                          std::size_t dynamic_shared_bytes, cudaStream_t stream,
                          const KernelCall& call) {
   const std::string problem = refusal(grid, block, dynamic_shared_bytes, stream);
   if (!problem.empty()) {
-    return kernels::Status::invalid("launch of kernel " + kernel + " refused: " + problem);
+    return kernels::Status::invalid("launch of kernel " + function_name(kernel) +
+                                    " refused: " + problem);
   }
   catch_faults();
   GridRun run{grid, block, dynamic_shared_bytes, kernel, call};
@@ -76,19 +73,6 @@ kernels::Status run_grid(const std::string& kernel, dim3 grid, dim3 block,
   }
   check_buffers();
   return kernels::Status();
-}
-
-std::string function_name(const void* address) {
-  Dl_info info{};
-  if (dladdr(address, &info) == 0 || info.dli_sname == nullptr) return "?";
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> readable(
-      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
-  if (readable == nullptr) return info.dli_sname;
-  std::string name = readable.get();
-  // "void sbm::kernels::cuda::sample<Traits<32> >(Params)"
-  name = name.substr(0, name.rfind('('));
-  return name.starts_with("void ") ? name.substr(5) : name;
 }
 
 }  // namespace sbm::cuda_host

@@ -25,11 +25,8 @@ struct KernelCall {
 /// Calls `call` once for each thread of each block. Not ok for what a device would refuse; throws
 /// KernelDefect for what the kernel does wrong. The null stream is refused: everything here has a
 /// stream of its own.
-kernels::Status run_grid(const std::string& kernel, dim3 grid, dim3 block,
+kernels::Status run_grid(const void* kernel, dim3 grid, dim3 block,
                          std::size_t dynamic_shared_bytes, cudaStream_t stream,
                          const KernelCall& call);
-
-/// The name of the function at `address`, without its parameters.
-std::string function_name(const void* address);
 
 }  // namespace sbm::cuda_host

@@ -1,10 +1,13 @@
 #include "cuda_host/runtime/program.h"
 
+#include <cxxabi.h>
+#include <dlfcn.h>
 #include <link.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -94,6 +97,21 @@ std::string code_place(std::uint32_t offset) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "program offset 0x%x", offset);
   return text.data();
+}
+
+std::string function_name(const void* address) {
+  Dl_info info{};
+  if (dladdr(address, &info) == 0 || info.dli_sname == nullptr) {
+    return code_place(code_offset(static_cast<const char*>(address) + 1));
+  }
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
+  if (readable == nullptr) return info.dli_sname;
+  std::string name = readable.get();
+  // "void sbm::kernels::cuda::sample<Traits<32> >(Params)"
+  name = name.substr(0, name.rfind('('));
+  return name.starts_with("void ") ? name.substr(5) : name;
 }
 
 }  // namespace sbm::cuda_host

@@ -9,7 +9,10 @@ namespace sbm::cuda_host {
 bool in_program(const void* address);
 /// A return address as an offset into the program, which is smaller; 0 when it lies elsewhere.
 std::uint32_t code_offset(const void* code);
-/// "kernel.cuh:31 (function)", through addr2line where it is installed, else the offset.
+/// "kernel.cuh:31", through addr2line where it is installed, else the offset.
 std::string code_place(std::uint32_t offset);
+/// The name of the function at `address`, without its parameters; its line where it has no name for
+/// other files.
+std::string function_name(const void* address);
 
 }  // namespace sbm::cuda_host

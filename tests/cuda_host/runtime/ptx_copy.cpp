@@ -26,6 +26,7 @@ bool aligned(const void* address) {
 }  // namespace
 
 void cp_async_16(void* shared, const void* global, bool valid, const std::source_location& where) {
+  const cuda_host::Outside outside;
   Block& block = Block::current();
   Thread& thread = *Block::running();
   const auto fail = [&](const char* problem, const void* address) {
@@ -53,6 +54,7 @@ void cp_async_16(void* shared, const void* global, bool valid, const std::source
 void cp_async_commit() { ++Block::running()->open_group; }
 
 void wait_for_copies(int pending) {
+  const cuda_host::Outside outside;
   Thread& thread = *Block::running();
   // Groups 0 .. open_group - 1 are committed; those older than the newest `pending` must land.
   const auto landed = static_cast<std::int64_t>(thread.open_group) - pending;

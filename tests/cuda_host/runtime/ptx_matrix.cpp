@@ -51,6 +51,7 @@ template <unsigned matrices, bool transposed>
 void load(const char* name, std::uint32_t (&r)[matrices], const void* row,
           const std::source_location& where) {
   constexpr std::size_t kRowBytes = 16;
+  const cuda_host::Outside outside;
   Block& block = Block::current();
   cuda_host::Thread& thread = *Block::running();
   if (thread.lane() < 8 * matrices) {

@@ -15,8 +15,9 @@ using sbm::cuda_host::race::Kind;
 namespace {
 
 void check(const void* address, std::size_t bytes, Kind kind, const void* code) {
-  auto* thread = Block::running();
+  auto* thread = Block::checked();
   if (thread == nullptr || bytes == 0) return;
+  const sbm::cuda_host::Outside outside;
   sbm::cuda_host::race::access_anywhere(*thread, address, bytes, kind, code);
 }
 

@@ -11,9 +11,13 @@ dim3 block_dimensions() noexcept { return Block::current().grid().block; }
 dim3 grid_dimensions() noexcept { return Block::current().grid().grid; }
 
 void* shared_array(const void* declaration, const char* name, std::size_t bytes) {
+  const Outside outside;
   return SharedMemory::current().array(declaration, name, bytes);
 }
 
-void* dynamic_shared() { return SharedMemory::current().dynamic(); }
+void* dynamic_shared() {
+  const Outside outside;
+  return SharedMemory::current().dynamic();
+}
 
 }  // namespace sbm::cuda_host

@@ -136,6 +136,7 @@ struct MatchArgument {
 
 std::uint64_t shuffle(ShuffleKind kind, unsigned mask, std::uint64_t bits, int argument, int width,
                       const std::source_location& where) {
+  const Outside outside;
   Block& block = Block::current();
   if (width < 1 || width > 32 || (width & (width - 1)) != 0) {
     block.fail(std::string(shuffle_name(kind)) + " at " + text(where) + ": width " +
