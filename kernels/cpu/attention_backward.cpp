@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/checked.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_backward_tile.h"
 #include "kernels/cpu/attention_call.h"
@@ -8,6 +9,7 @@
 #include "kernels/cpu/attention_dense.h"
 #include "kernels/cpu/attention_tiles.h"
 #include "kernels/cpu/target.h"
+#include "kernels/cpu/workers.h"
 
 namespace sbm::kernels::cpu {
 namespace {

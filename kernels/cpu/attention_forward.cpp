@@ -3,11 +3,13 @@
 #include <cstring>
 #include <limits>
 
+#include "base/checked.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
 #include "kernels/cpu/attention_dense.h"
 #include "kernels/cpu/target.h"
+#include "kernels/cpu/workers.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/attention_forward.cpp"

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/checked.h"
-#include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/target.h"
+#include "kernels/cpu/workers.h"
 
 #ifndef SBM_KERNELS_CPU_MEMBERSHIP_GRADIENTS_ONCE_
 #define SBM_KERNELS_CPU_MEMBERSHIP_GRADIENTS_ONCE_

@@ -144,6 +144,7 @@ EdgeList SampledGraph::sample() const {
   EdgeList graph;
   graph.diagonal_forced = self_loops_ == SelfLoops::kAdd;
   graph.row_offsets.push_back(0);
+  if (has_probe_key_) graph.probes.row_offsets.push_back(0);
   for (std::int64_t i = 0; i < queries_; ++i) {
     std::vector<std::int64_t> edges;
     if (query_valid_[static_cast<std::size_t>(i)] != 0) {
@@ -177,7 +178,6 @@ float SampledGraph::drawing_probability(std::int64_t row, std::int64_t key) cons
 
 void SampledGraph::add_probes(std::int64_t row, const std::vector<std::int64_t>& edges,
                               ProbeList& list) const {
-  if (list.row_offsets.empty()) list.row_offsets.push_back(0);
   if (query_valid_[static_cast<std::size_t>(row)] != 0) {
     for (const std::int32_t key : probes(row)) {
       if (std::binary_search(edges.begin(), edges.end(), key)) continue;

@@ -7,11 +7,13 @@
 
 #include "hwy/highway.h"
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/thread_executor.h"
 
 namespace sbm::kernels {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
+using testing::ThreadExecutor;
 
 constexpr double kTolerance = 1e-5;
 
@@ -271,7 +273,7 @@ TEST(EdgeAttention, SeveralTilesMatchTheReference) {
                   .padded_rows = 10});
 }
 
-class EdgeAttentionErrors : public testing::Test {
+class EdgeAttentionErrors : public ::testing::Test {
  protected:
   void expect_refusal(const cpu::ForwardParams& params, const std::string& part) {
     const Status status = attention_forward(params, executor_);

@@ -1,19 +1,13 @@
 #include "tests/kernels/attention_problem.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <iterator>
 #include <limits>
 #include <random>
-#include <system_error>
-#include <thread>
 
-#include "base/checked.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/attention_estimator.h"
 
@@ -102,24 +96,6 @@ void expect_close(const Matrix& found, const Matrix& expected, double tolerance,
 
 }  // namespace
 
-GuardedFloats::GuardedFloats(std::int64_t count) : count_(count) {
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t used = static_cast<std::size_t>(count) * sizeof(float);
-  bytes_ = round_up(used, page) + page;
-  mapping_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapping_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
-  auto* guard = static_cast<char*>(mapping_) + bytes_ - page;
-  if (mprotect(guard, page, PROT_NONE) != 0) {
-    throw std::system_error(errno, std::generic_category(), "mprotect");
-  }
-  data_ = reinterpret_cast<float*>(guard - used);
-  std::fill(begin(), end(), kNan);
-}
-
-GuardedFloats::~GuardedFloats() {
-  if (mapping_ != nullptr) munmap(mapping_, bytes_);
-}
-
 TestTensor::TestTensor(std::int64_t batch_size, std::int64_t head_count, std::int64_t token_count,
                        std::int64_t row_width, std::int64_t row_gap)
     : batch(batch_size),
@@ -127,7 +103,7 @@ TestTensor::TestTensor(std::int64_t batch_size, std::int64_t head_count, std::in
       tokens(token_count),
       width(row_width),
       gap(row_gap),
-      values(std::max<std::int64_t>(0, batch * heads * tokens * (width + gap) - gap)) {}
+      values(std::max<std::int64_t>(0, batch * heads * tokens * (width + gap) - gap), kNan) {}
 
 HeadTensor<float> TestTensor::view() const {
   return {.data = values.data(),
@@ -178,7 +154,7 @@ Outputs::Outputs(const ProblemSpec& spec)
       grad_value(spec.batch, spec.heads, spec.keys, spec.head_dim, spec.gap),
       query_product(spec.batch * spec.heads, 1, spec.queries, spec.clusters, 0),
       key_product(spec.batch * spec.heads, 1, spec.keys, spec.clusters, 0),
-      log_sum_exp(spec.batch * spec.heads * spec.queries) {}
+      log_sum_exp(spec.batch * spec.heads * spec.queries, kNan) {}
 
 std::vector<float> Outputs::all() const {
   std::vector<float> list(log_sum_exp.begin(), log_sum_exp.end());
@@ -358,18 +334,6 @@ void Problem::expect_matches_reference(const Outputs& outputs, double tolerance)
       }
     }
   }
-}
-
-void ThreadExecutor::parallel_for(std::int64_t count,
-                                  const std::function<void(std::int64_t)>& body) {
-  std::atomic<std::int64_t> next{count};
-  const auto work = [&] {
-    for (std::int64_t i = --next; i >= 0; i = --next) body(i);
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads_; ++t) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
 }
 
 }  // namespace sbm::kernels

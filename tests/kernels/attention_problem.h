@@ -1,42 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/executor.h"
 #include "kernels/reference/attention_matrix.h"
+#include "tests/kernels/guarded_array.h"
 
 // Random attention problems for the edge-list kernels, and their answers by the reference.
 namespace sbm::kernels {
 
-/// Floats whose last one touches a page that may not be read or written.
-class GuardedFloats {
- public:
-  explicit GuardedFloats(std::int64_t count);
-  ~GuardedFloats();
-  GuardedFloats(GuardedFloats&& other) noexcept
-      : mapping_(std::exchange(other.mapping_, nullptr)),
-        bytes_(other.bytes_),
-        data_(other.data_),
-        count_(other.count_) {}
-  GuardedFloats(const GuardedFloats&) = delete;
-  GuardedFloats& operator=(const GuardedFloats&) = delete;
-  GuardedFloats& operator=(GuardedFloats&&) = delete;
-
-  [[nodiscard]] float* data() const { return data_; }
-  [[nodiscard]] float* begin() const { return data_; }
-  [[nodiscard]] float* end() const { return data_ + count_; }
-
- private:
-  void* mapping_ = nullptr;
-  std::size_t bytes_ = 0;
-  float* data_ = nullptr;
-  std::int64_t count_ = 0;
-};
+using GuardedFloats = testing::GuardedArray<float>;
 
 /// A [batch, heads, tokens, width] tensor that lies as [batch, tokens, heads, width + gap]. The
 /// gaps hold NaN, except that the last one is missing.
@@ -106,17 +82,6 @@ class Problem {
   std::vector<PhiloxKey> dropout_keys_;
   std::vector<float> density_gradient_;
   TestTensor query_, key_, value_, grad_output_, query_membership_, key_membership_;
-};
-
-/// `threads` threads that take the pieces in an order of their own.
-class ThreadExecutor final : public Executor {
- public:
-  explicit ThreadExecutor(int threads) : threads_(threads) {}
-  void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) override;
-  [[nodiscard]] int concurrency() const override { return threads_; }
-
- private:
-  int threads_;
 };
 
 }  // namespace sbm::kernels

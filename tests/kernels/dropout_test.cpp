@@ -3,38 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/random_stream.h"
 #include "hwy/highway.h"
+#include "tests/kernels/guarded_array.h"
+#include "tests/kernels/thread_executor.h"
 
 namespace sbm::kernels::cpu {
 namespace {
 
-using testing::HasSubstr;
-
-// Two threads that take the pieces from both ends, so that the order differs from the serial one.
-class TwoThreads final : public Executor {
- public:
-  void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) override {
-    std::atomic<std::int64_t> next{count};
-    const auto work = [&] {
-      for (std::int64_t i = --next; i >= 0; i = --next) body(i);
-    };
-    std::thread other(work);
-    work();
-    other.join();
-  }
-  [[nodiscard]] int concurrency() const override { return 2; }
-};
+using kernels::testing::GuardedArray;
+using kernels::testing::ThreadExecutor;
+using ::testing::HasSubstr;
 
 std::vector<float> random_values(std::size_t count, unsigned seed) {
   std::mt19937 generator(seed);
@@ -104,7 +90,7 @@ TEST(KeyedDropout, ThreadsDoNotChangeBits) {
   const std::vector<PhiloxKey> keys = {sample_key(1), sample_key(2), sample_key(3)};
   const std::vector<float> input = random_values(3 * 700 * 96, 6);
   SerialExecutor serial;
-  TwoThreads threads;
+  ThreadExecutor threads(2);
   EXPECT_EQ(run(input, 700, 96, 0.3, keys, serial), run(input, 700, 96, 0.3, keys, threads));
 }
 
@@ -172,6 +158,26 @@ TEST(KeyedDropout, KeepsWithTheStatedProbability) {
           << "p " << probability << ", place " << place;
     }
   }
+}
+
+TEST(KeyedDropout, NothingBeyondTheArraysIsTouched) {
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    SCOPED_TRACE(hwy::TargetName(target));
+    for (const std::int64_t features : {1, 3, 8, 15, 16, 17, 33, 67}) {
+      const std::vector<float> values = random_values(static_cast<std::size_t>(5 * features), 8);
+      const GuardedArray<float> input(values);
+      const GuardedArray<float> output(5 * features, std::nanf(""));
+      const GuardedArray<PhiloxKey> keys(1, sample_key(2));
+      SerialExecutor serial;
+      ASSERT_TRUE(keyed_dropout({input.begin(), input.end()}, {output.begin(), output.end()}, 5,
+                                features, 0.3, {keys.begin(), keys.end()}, serial)
+                      .ok());
+      EXPECT_EQ(std::vector<float>(output.begin(), output.end()),
+                by_definition(values, 5, features, 0.3, {sample_key(2)}));
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 TEST(KeyedDropout, RefusesWhatItCannotDo) {

@@ -10,11 +10,13 @@
 
 #include "hwy/highway.h"
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/thread_executor.h"
 
 namespace sbm::kernels {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
+using testing::ThreadExecutor;
 
 struct Sizes {
   std::int64_t batch = 1;
@@ -26,7 +28,7 @@ struct Sizes {
 
 GuardedFloats random_floats(std::int64_t count, std::mt19937& generator) {
   std::normal_distribution<float> normal;
-  GuardedFloats floats(count);
+  GuardedFloats floats(count, 0.0F);
   for (float& value : floats) value = normal(generator);
   return floats;
 }
@@ -88,8 +90,7 @@ class GradientProblem {
   std::vector<float> run(Executor& executor) {
     GuardedFloats query = copy(query_product_);
     GuardedFloats key = copy(key_product_);
-    GuardedFloats block(block_count());
-    std::fill(block.begin(), block.end(), std::nanf(""));
+    GuardedFloats block(block_count(), std::nanf(""));
     const Status status = cpu::membership_gradients({.batch = sizes_.batch,
                                                      .heads = sizes_.heads,
                                                      .queries = sizes_.queries,
@@ -135,7 +136,7 @@ class GradientProblem {
     return sizes_.heads * sizes_.clusters * sizes_.clusters;
   }
   static GuardedFloats copy(const GuardedFloats& from) {
-    GuardedFloats to(from.end() - from.begin());
+    GuardedFloats to(from.size(), 0.0F);
     std::copy(from.begin(), from.end(), to.begin());
     return to;
   }

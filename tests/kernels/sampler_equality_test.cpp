@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/sampler.h"
 #include "kernels/reference/sampler.h"
 #include "tests/kernels/sampler_problem.h"
 #include "tests/kernels/sampler_targets.h"
+#include "tests/kernels/thread_executor.h"
 
 namespace sbm::kernels {
 namespace {
@@ -20,7 +22,7 @@ using testing::ForcedTarget;
 using testing::mixed_problem;
 using testing::Problem;
 using testing::supported_targets;
-using testing::TwoThreads;
+using testing::ThreadExecutor;
 using testing::Uniform;
 
 void expect_equal(const EdgeList& expected, const EdgeList& found) {
@@ -101,9 +103,37 @@ TEST(SamplerEquality, ThreadsAndReuseOfMemoryChangeNothing) {
   std::vector<EdgeList> found(3);
   // More threads than graphs: all rows in pieces; one or three: whole graphs; two: both.
   for (const int concurrency : {8, 1, 2, 3, 8}) {
-    TwoThreads executor(concurrency);
+    ThreadExecutor executor(2, concurrency);
     ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
     for (std::size_t i = 0; i < 3; ++i) expect_equal(expected[i], found[i]);
+  }
+}
+
+TEST(SamplerEquality, EmptySidesInPieces) {
+  for (const auto& [queries, keys] : {std::pair(0, 300), std::pair(300, 0), std::pair(0, 0)}) {
+    Problem problem(1, 1, queries, keys, 3);
+    problem.params.probe_rate = 0.3;
+    const SamplingParams& params = problem.point();
+    std::vector<EdgeList> expected(1);
+    ASSERT_TRUE(reference::sample_edges(params, expected).ok());
+    ThreadExecutor executor(2, 4);
+    std::vector<EdgeList> found(1);
+    ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
+    expect_equal(expected[0], found[0]);
+  }
+}
+
+TEST(SamplerEquality, BadValuesInAnyPiece) {
+  for (const std::size_t token : {0, 290, 599}) {
+    for (const bool in_key : {false, true}) {
+      Problem problem = mixed_problem(7, 1, 1, 600, 600, 3, 0.5F);
+      (in_key ? problem.key : problem.query)[token * 3 + 1] = 2.0F;
+      std::vector<EdgeList> graphs(1);
+      const std::string expected = reference::sample_edges(problem.point(), graphs).message();
+      EXPECT_THAT(expected, ::testing::HasSubstr("expected a number in [0, 1], found 2"));
+      ThreadExecutor executor(2, 4);
+      EXPECT_EQ(cpu::sample_edges(problem.params, executor, graphs).message(), expected);
+    }
   }
 }
 
@@ -119,7 +149,7 @@ TEST(SamplerEquality, PiecesJoinTheirGates) {
       std::vector<EdgeList> expected(1);
       ASSERT_TRUE(reference::sample_edges(params, expected).ok());
       EXPECT_FALSE(expected[0].gates.empty());
-      TwoThreads executor(4);
+      ThreadExecutor executor(2, 4);
       std::vector<EdgeList> found(1);
       ASSERT_TRUE(cpu::sample_edges(params, executor, found).ok());
       expect_equal(expected[0], found[0]);

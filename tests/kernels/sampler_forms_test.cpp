@@ -3,18 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <iterator>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/sampler.h"
 #include "kernels/reference/sampler.h"
+#include "tests/kernels/guarded_array.h"
 #include "tests/kernels/sampler_problem.h"
 #include "tests/kernels/sampler_targets.h"
 
@@ -23,6 +21,7 @@ namespace {
 
 using cpu::CellForm;
 using testing::ForcedTarget;
+using testing::GuardedArray;
 using testing::mixed_problem;
 using testing::Problem;
 using testing::supported_targets;
@@ -207,32 +206,6 @@ TEST(SamplerForms, ClustersOfAllLengths) {
   }
 }
 
-/// A copy of an array that ends where memory ends.
-template <typename T>
-class AtGuardPage {
- public:
-  explicit AtGuardPage(const std::vector<T>& values) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    const std::size_t bytes = values.size() * sizeof(T);
-    size_ = (bytes + page - 1) / page * page + page;
-    base_ = static_cast<std::byte*>(
-        mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    EXPECT_NE(static_cast<void*>(base_), MAP_FAILED);
-    EXPECT_EQ(mprotect(base_ + size_ - page, page, PROT_NONE), 0);
-    data_ = reinterpret_cast<T*>(base_ + size_ - page - bytes);
-    std::memcpy(data_, values.data(), bytes);
-  }
-  ~AtGuardPage() { munmap(base_, size_); }
-  AtGuardPage(const AtGuardPage&) = delete;
-  AtGuardPage& operator=(const AtGuardPage&) = delete;
-  [[nodiscard]] const T* data() const { return data_; }
-
- private:
-  std::byte* base_ = nullptr;
-  std::size_t size_ = 0;
-  T* data_ = nullptr;
-};
-
 TEST(SamplerForms, NothingBeyondTheInputsIsRead) {
   constexpr std::int64_t kShapes[][3] = {{1, 1, 1},    {3, 70, 5},    {17, 64, 16},
                                          {33, 65, 31}, {40, 130, 33}, {5, 127, 127}};
@@ -243,12 +216,12 @@ TEST(SamplerForms, NothingBeyondTheInputsIsRead) {
       problem.key_valid.assign(static_cast<std::size_t>(keys), 1);
       std::vector<EdgeList> expected(2);
       ASSERT_TRUE(reference::sample_edges(problem.point(), expected).ok());
-      const AtGuardPage query(problem.query);
-      const AtGuardPage key(problem.key);
-      const AtGuardPage block(problem.block);
-      const AtGuardPage query_valid(problem.query_valid);
-      const AtGuardPage key_valid(problem.key_valid);
-      const AtGuardPage mask_keys(problem.mask_keys);
+      const GuardedArray query(problem.query);
+      const GuardedArray key(problem.key);
+      const GuardedArray block(problem.block);
+      const GuardedArray query_valid(problem.query_valid);
+      const GuardedArray key_valid(problem.key_valid);
+      const GuardedArray mask_keys(problem.mask_keys);
       SamplingParams params = problem.params;
       params.query_membership = query.data();
       params.key_membership = key.data();

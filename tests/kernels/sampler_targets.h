@@ -1,14 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <thread>
 #include <vector>
 
 #include "hwy/targets.h"
-#include "kernels/executor.h"
 
-// Ways to run the CPU kernels that must not change a bit: instruction sets and threads.
+// The instruction sets that the CPU kernels can be made to run on.
 namespace sbm::kernels::testing {
 
 /// Every instruction set that this machine has and Highway can generate, the widest first.
@@ -33,25 +30,6 @@ class ForcedTarget {
   ~ForcedTarget() { hwy::SetSupportedTargetsForTest(0); }
   ForcedTarget(const ForcedTarget&) = delete;
   ForcedTarget& operator=(const ForcedTarget&) = delete;
-};
-
-/// Two threads, one of them backwards, that claim to be `concurrency`.
-class TwoThreads final : public Executor {
- public:
-  explicit TwoThreads(int concurrency) : concurrency_(concurrency) {}
-  void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) override {
-    std::thread odd([&] {
-      for (std::int64_t i = count - 1; i >= 0; --i) {
-        if (i % 2 != 0) body(i);
-      }
-    });
-    for (std::int64_t i = 0; i < count; i += 2) body(i);
-    odd.join();
-  }
-  [[nodiscard]] int concurrency() const override { return concurrency_; }
-
- private:
-  int concurrency_;
 };
 
 }  // namespace sbm::kernels::testing
