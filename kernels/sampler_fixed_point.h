@@ -49,8 +49,8 @@ inline constexpr std::uint64_t kLogOfTwo = 0x2c5c85fdf473de7;
 [[nodiscard]] SBM_HOST_DEVICE constexpr std::uint64_t negative_log(std::uint64_t x) {
   const int zeros = leading_zeros(x);
   const std::uint64_t f = x << zeros;  // 63 fractional bits
-  const std::uint64_t index = (f >> 57) & 63;
-  const std::uint64_t reciprocal = ((std::uint64_t{1} << 22) + 63 + index) / (64 + index);
+  const auto index = static_cast<std::uint32_t>(f >> 57) & 63;
+  const std::uint64_t reciprocal = ((std::uint32_t{1} << 22) + 63 + index) / (64 + index);
   const std::uint64_t high = mul_high(f, reciprocal) - (std::uint64_t{1} << 15);
   const std::uint64_t z = (high << 49) | ((f * reciprocal) >> 15);  // 64 fractional bits
 

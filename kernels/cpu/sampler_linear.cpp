@@ -4,27 +4,10 @@
 #include <limits>
 
 #include "base/checked.h"
-#include "kernels/sampler_counters.h"
-#include "kernels/sampler_fixed_point.h"
 #include "kernels/sampler_threshold.h"
 
 namespace sbm::kernels::cpu {
 namespace {
-
-/// Calls propose(position, uniform) for every arrival, in ascending order.
-template <typename Propose>
-void for_each_arrival(const LinearRow& call, std::uint32_t tag, const Process& process,
-                      const Propose& propose) {
-  std::uint64_t position = 0;
-  for (std::uint32_t index = 0; position < process.end; ++index) {
-    const PhiloxBlock block =
-        philox4x32<kSamplerPhiloxRounds>({call.row, index, tag, kLinearTag}, call.stream);
-    const std::uint64_t gap = process.gap(wide_word(block, 0));
-    if (gap >= process.end - position) return;
-    position += gap;
-    propose(position >> process.position_bits, wide_word(block, 1));
-  }
-}
 
 /// The sum of the proposal weights of a cell.
 std::uint64_t cell_weight(const WeightRow& row, const KeySums& sums, std::int64_t key,
@@ -72,12 +55,18 @@ void KeySums::prepare(const QuantizedKeys& keys) {
   }
 }
 
+void KeySums::prefetch(std::int64_t cluster, std::uint64_t offset) const {
+  const std::int64_t strip = likely_strip(cluster, offset);
+  __builtin_prefetch(strip_sums(cluster) + strip);
+  const std::int64_t begin = strip * kStripKeys;
+  const std::int64_t end = std::min(begin + kStripKeys, keys_.count());
+  for (std::int64_t key = begin; key < end; ++key) __builtin_prefetch(keys_.row(key) + cluster);
+}
+
 std::int64_t KeySums::find_key(std::int64_t cluster, std::uint64_t offset) const {
   const std::uint64_t* sums = strip_sums(cluster);
   // Weights that are spread evenly are near their share; others are found in strides that double.
-  const double share =
-      static_cast<double>(offset) * strips_per_weight_[static_cast<std::size_t>(cluster)];
-  std::int64_t low = std::min(static_cast<std::int64_t>(share), strip_count_ - 1);
+  std::int64_t low = likely_strip(cluster, offset);
   std::int64_t high = low + 1;
   for (std::int64_t step = 1; sums[low] > offset; step *= 2) {
     high = low;
@@ -111,8 +100,16 @@ RowPlan plan_row(const WeightRow& row, const KeySums& sums, MaskLaw law,
                   sums.scale(), law, exploration);
 }
 
-void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
-                     const KeySums& sums, LinearScratch& scratch, std::vector<LinearEdge>& edges) {
+namespace {
+
+/// How many arrivals a process of this total expects, in units of 2^-32 before the factor.
+double expected_arrivals(std::uint64_t total, std::uint32_t inverse_factor) {
+  return static_cast<double>(total) * 0x1p-16 / inverse_factor;
+}
+
+/// Replaces scratch.keys and scratch.uniforms by those of all arrivals.
+void propose_keys(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
+                  const KeySums& sums, LinearScratch& scratch) {
   scratch.keys.clear();
   scratch.uniforms.clear();
   const auto propose = [&](std::int64_t key, std::uint64_t uniform) {
@@ -120,46 +117,64 @@ void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan&
     scratch.keys.push_back(static_cast<std::int32_t>(key));
     scratch.uniforms.push_back(uniform);
   };
+  list_arrivals(call.stream, call.row, kClusterProcess,
+                Process(plan.cluster_total, plan.fraction_bits, plan.inverse_factor),
+                expected_arrivals(plan.expected, plan.inverse_factor), scratch.arrivals);
+  // What the keys are found by is asked for well before it is read.
+  scratch.places.clear();
   std::int64_t cluster = 0;
   std::uint64_t cluster_begin = 0;
-  for_each_arrival(call, kClusterProcess,
-                   Process(plan.cluster_total, plan.fraction_bits, plan.inverse_factor),
-                   [&](std::uint64_t position, std::uint64_t uniform) {
-                     std::uint64_t here = row.weights[cluster] * sums.total(cluster);
-                     while (position - cluster_begin >= here) {
-                       cluster_begin += here;
-                       ++cluster;
-                       here = row.weights[cluster] * sums.total(cluster);
-                     }
-                     const std::uint64_t offset = (position - cluster_begin) / row.weights[cluster];
-                     propose(sums.find_key(cluster, offset), uniform);
-                   });
-  const auto valid_keys = static_cast<std::uint64_t>(sums.valid_keys());
-  for_each_arrival(call, kExplorationProcess,
-                   Process(call.exploration * valid_keys, 32, plan.inverse_factor),
-                   [&](std::uint64_t position, std::uint64_t uniform) {
-                     propose(sums.valid_key(position / call.exploration), uniform);
-                   });
+  std::uint64_t here = row.weights[0] * sums.total(0);
+  for (const Arrival& arrival : scratch.arrivals) {
+    while (arrival.position - cluster_begin >= here) {
+      cluster_begin += here;
+      ++cluster;
+      here = row.weights[cluster] * sums.total(cluster);
+    }
+    const std::uint64_t offset = (arrival.position - cluster_begin) / row.weights[cluster];
+    sums.prefetch(cluster, offset);
+    scratch.places.push_back({cluster, offset});
+  }
+  for (std::size_t i = 0; i < scratch.arrivals.size(); ++i) {
+    const LinearScratch::Place& place = scratch.places[i];
+    propose(sums.find_key(place.cluster, place.offset), scratch.arrivals[i].uniform);
+  }
+  if (call.exploration == 0) return;
+  const std::uint64_t total = call.exploration * static_cast<std::uint64_t>(sums.valid_keys());
+  list_arrivals(call.stream, call.row, kExplorationProcess, Process(total, 32, plan.inverse_factor),
+                expected_arrivals(total, plan.inverse_factor), scratch.arrivals);
+  for (const Arrival& arrival : scratch.arrivals) {
+    propose(sums.valid_key(arrival.position / call.exploration), arrival.uniform);
+  }
+}
 
+}  // namespace
+
+void draw_linear_row(const LinearRow& call, const WeightRow& row, const RowPlan& plan,
+                     const KeySums& sums, LinearScratch& scratch, std::vector<LinearEdge>& edges) {
+  propose_keys(call, row, plan, sums, scratch);
   const QuantizedKeys& keys = sums.keys();
   scratch.accumulators.resize(scratch.keys.size());
   accumulate_keys(row.weights, keys, scratch.keys.data(), std::ssize(scratch.keys),
                   scratch.accumulators.data());
-  edges.clear();
+  edges.resize(scratch.keys.size());
+  std::size_t count = 0;
+  // Without a branch: which proposals are kept cannot be foretold.
   for (std::size_t i = 0; i < scratch.keys.size(); ++i) {
     const std::int32_t key = scratch.keys[i];
     const std::uint32_t accumulator = scratch.accumulators[i];
     const int shift = row.exponent + keys.exponents[static_cast<std::size_t>(key)];
     const std::uint32_t probability = probability_units(accumulator, shift);
     const std::uint32_t threshold = edge_threshold(call.law, probability, call.exploration);
-    if (threshold == 0) continue;
     const std::uint64_t weight = cell_weight(row, sums, key, accumulator);
-    if (keeps_arrival(scratch.uniforms[i], weight, threshold, plan.fraction_bits,
-                      plan.inverse_factor, call.exploration)) {
-      edges.push_back(
-          {key, edge_gate(call.law, threshold, is_saturated(probability, call.exploration))});
-    }
+    const bool is_kept =
+        keeps_arrival(scratch.uniforms[i], weight, std::max<std::uint32_t>(threshold, 1),
+                      plan.fraction_bits, plan.inverse_factor, call.exploration);
+    edges[count] = {key,
+                    edge_gate(call.law, threshold, is_saturated(probability, call.exploration))};
+    count += static_cast<std::size_t>(is_kept && threshold != 0);
   }
+  edges.resize(count);
   const auto before = [](const LinearEdge& a, const LinearEdge& b) { return a.column < b.column; };
   const auto equal = [](const LinearEdge& a, const LinearEdge& b) { return a.column == b.column; };
   std::sort(edges.begin(), edges.end(), before);

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "base/philox.h"
+#include "kernels/cpu/sampler_arrivals.h"
 #include "kernels/cpu/sampler_rows.h"
 #include "kernels/sampler_operands.h"
 #include "kernels/sampler_process.h"
@@ -45,8 +47,16 @@ class KeySums {
   /// The first key up to which a cluster's proposal weights exceed `offset`, which is below
   /// total().
   [[nodiscard]] std::int64_t find_key(std::int64_t cluster, std::uint64_t offset) const;
+  /// Asks the memory for what find_key() will most likely read.
+  void prefetch(std::int64_t cluster, std::uint64_t offset) const;
 
  private:
+  /// Where weights that are spread evenly have `offset`.
+  [[nodiscard]] std::int64_t likely_strip(std::int64_t cluster, std::uint64_t offset) const {
+    const double share =
+        static_cast<double>(offset) * strips_per_weight_[static_cast<std::size_t>(cluster)];
+    return std::min(static_cast<std::int64_t>(share), strip_count_ - 1);
+  }
   /// Running sums of a cluster's proposal weights before each strip, and their total.
   [[nodiscard]] const std::uint64_t* strip_sums(std::int64_t cluster) const {
     return strips_.data() + cluster * (strip_count_ + 1);
@@ -81,7 +91,13 @@ struct LinearRow {
 
 /// Working memory of draw_linear_row().
 struct LinearScratch {
-  std::vector<std::int32_t> keys;       ///< of the arrivals
+  struct Place {
+    std::int64_t cluster = 0;
+    std::uint64_t offset = 0;  ///< among the cluster's proposal weights
+  };
+  std::vector<Arrival> arrivals;
+  std::vector<Place> places;            ///< of the arrivals
+  std::vector<std::int32_t> keys;       ///< that the arrivals propose
   std::vector<std::uint64_t> uniforms;  ///< that thin them
   std::vector<std::uint32_t> accumulators;
 };
