@@ -15,7 +15,7 @@ namespace sbm::kernels {
 
 inline constexpr int kLargestScaleBits = 16;
 /// A proposal costs about as much as this many cells of the first branch.
-inline constexpr int kCellsPerProposalBits = 7;
+inline constexpr int kCellsPerProposalBits = 8;
 /// Beyond this bound on P + delta (16) hazards would leave their 58-bit fixed point.
 inline constexpr std::uint64_t kLargestBound = std::uint64_t{1} << 36;
 

@@ -9,7 +9,7 @@
 namespace sbm::kernels {
 
 /// Version of the sampler contract of docs/sampler.md; stored in every checkpoint.
-inline constexpr std::int32_t kSamplerVersion = 1;
+inline constexpr std::int32_t kSamplerVersion = 2;
 
 /// How the edge A_ij follows from its probability (design, section 3.1).
 enum class MaskLaw : std::int32_t {

@@ -128,7 +128,7 @@ LinearBranch::Row LinearBranch::plan(const WeightRow& row) const {
   if (bound >= power(36)) return plan;
   plan.v = law_ == MaskLaw::kPoisson ? 61440 : factor_for(bound);
   const Wide expected = divide_up(plan.a, plan.f) + Wide{d_} * valid_.size();
-  plan.linear = expected <= Wide{valid_.size()} * plan.v * power(9);
+  plan.linear = expected <= Wide{valid_.size()} * plan.v * power(8);
   return plan;
 }
 

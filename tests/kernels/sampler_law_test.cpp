@@ -68,7 +68,7 @@ TEST(SamplerLinearLaw, HeavyCellsOfSparseRows) {
   for (const MaskLaw law : {MaskLaw::kBernoulli, MaskLaw::kPoisson}) {
     constexpr float kHeavy[] = {0.05F, 0.3F,   0.5F,    0.75F,    0.9F,
                                 0.97F, 0.995F, 0.9995F, 0.99999F, 1.0F};
-    constexpr std::int64_t kKeys = 4000;
+    constexpr std::int64_t kKeys = 8000;
     Problem problem(1, 1, std::ssize(kHeavy), kKeys, 2);
     for (std::size_t i = 0; i < std::size(kHeavy); ++i) {
       problem.query[2 * i] = kHeavy[i];
@@ -76,18 +76,18 @@ TEST(SamplerLinearLaw, HeavyCellsOfSparseRows) {
     }
     for (std::size_t j = 0; j < kKeys; ++j) problem.key[2 * j + 1] = 0.0001F;
     problem.key[2 * 77] = 1.0F;
-    problem.key[2 * 1999 + 1] = 0.3F;
+    problem.key[2 * 3999 + 1] = 0.3F;
     problem.block = {1.0F, 0.0F, 0.0F, 1.0F};
     problem.params.law = law;
     problem.params.self_loops = SelfLoops::kNone;
-    const Counts counts(problem, 2500);
+    const Counts counts(problem, 1500);
     counts.expect_law(true);
   }
 }
 
 TEST(SamplerLinearLaw, ExplorationHasItsOwnProcess) {
-  Problem problem = mixed_problem(31, 1, 1, 10, 120, 3, 0.002F);
-  problem.params.exploration = 0.004;
+  Problem problem = mixed_problem(31, 1, 1, 10, 120, 3, 0.001F);
+  problem.params.exploration = 0.002;
   problem.params.self_loops = SelfLoops::kNone;
   for (std::int64_t j = 0; j < 120; ++j) problem.key_valid.push_back(j % 5 != 2 ? 1 : 0);
   const Counts counts(problem, 20000);

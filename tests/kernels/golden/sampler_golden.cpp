@@ -194,12 +194,12 @@ Json cases() {
       with(mixed_problem(8, 1, 1, 4, 20, 3, 4.0F), kBernoulli, SelfLoops::kAdd, 0.01));
   add("saturation under poisson",
       with(mixed_problem(9, 1, 1, 4, 20, 3, 4.0F), kPoisson, SelfLoops::kNone, 1.0));
-  add("linear", with(mixed_problem(10, 1, 1, 8, 400, 3, 0.014F, 60.0F), kBernoulli,
+  add("linear", with(mixed_problem(10, 1, 1, 8, 600, 3, 0.008F, 60.0F), kBernoulli,
                      SelfLoops::kNone, 0.0, 0.01));
   add("linear, poisson and exploration",
-      with(mixed_problem(11, 1, 1, 6, 300, 2, 0.008F), kPoisson, SelfLoops::kAdd, 0.003));
+      with(mixed_problem(11, 1, 1, 6, 500, 2, 0.004F), kPoisson, SelfLoops::kAdd, 0.0015));
   add("nothing but exploration",
-      with(mixed_problem(12, 1, 1, 2, 260, 2, 0.0F), kBernoulli, SelfLoops::kRemove, 0.005));
+      with(mixed_problem(12, 1, 1, 2, 500, 2, 0.0F), kBernoulli, SelfLoops::kRemove, 0.003));
 
   Problem magnitudes = mixed_problem(13, 1, 1, 5, 60, 3, 3.0F);
   spread(magnitudes.key, 3, 10, uniform);
