@@ -9,3 +9,10 @@ foreach(folder "${SBM_CUDA_DIR}" /usr/local/cuda "${PROJECT_SOURCE_DIR}/.deps/cu
     break()
   endif()
 endforeach()
+
+# The kernels and the bench that runs them are built once: the bench has sanitizers of its own.
+if(SBM_CUDA_ROOT AND NOT SBM_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+  set(SBM_WITH_CUDA_KERNELS ON)
+else()
+  set(SBM_WITH_CUDA_KERNELS OFF)
+endif()
