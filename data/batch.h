@@ -21,6 +21,7 @@ struct Batch {
   std::vector<std::int32_t> tokens;       ///< [size, padded_length], 0 on padding
   std::vector<std::uint8_t> valid;        ///< [size, padded_length], 1 on real tokens
   std::vector<std::int32_t> lengths;      ///< [size]
+  std::int64_t granularity = 0;           ///< LengthBuckets::granularity that it is padded by
   /// [size], only when samples have two parts: tokens of the first one, its special tokens
   /// included; at most `lengths`. The token at position p belongs to part p >= first_lengths.
   std::vector<std::int32_t> first_lengths;

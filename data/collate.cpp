@@ -5,27 +5,34 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "data/dataset.h"
+#include "data/length_buckets.h"
 
 namespace sbm::data {
 
-Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::int64_t max_length,
-              std::int64_t length_multiple) {
-  if (max_length < 1 || length_multiple < 1) {
-    throw InternalError(fmt::format("a batch of sequences cut to {} and padded to multiples of {}",
-                                    max_length, length_multiple));
-  }
+namespace {
+
+// The samples of a batch, and the tokens that are kept of the longest.
+struct Rows {
   std::vector<SampleView> views;
-  views.reserve(ids.size());
   std::int64_t longest = 0;
+};
+
+Rows gather(const Dataset& dataset, std::span<const std::uint64_t> ids, std::int64_t max_length) {
+  Rows rows;
+  rows.views.reserve(ids.size());
   for (const std::uint64_t id : ids) {
-    views.push_back(dataset.sample(id));
-    longest = std::max(longest, std::min(views.back().length(), max_length));
+    rows.views.push_back(dataset.sample(id));
+    rows.longest = std::max(rows.longest, std::min(rows.views.back().length(), max_length));
   }
+  return rows;
+}
+
+Batch assemble(const Dataset& dataset, std::span<const std::uint64_t> ids,
+               const std::vector<SampleView>& views, std::int64_t max_length,
+               std::int64_t padded_length) {
   Batch batch;
   batch.size = std::ssize(ids);
-  // Not by round_up: a huge multiple must not overflow before it is cut to max_length.
-  const std::int64_t missing = (length_multiple - longest % length_multiple) % length_multiple;
-  batch.padded_length = missing > max_length - longest ? max_length : longest + missing;
+  batch.padded_length = padded_length;
   const auto cells = checked_multiply(batch.size, batch.padded_length);
   if (!cells) throw InternalError("the cells of a batch do not fit 64 bits");
   const auto total = static_cast<std::size_t>(*cells);
@@ -61,6 +68,34 @@ Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::i
                   batch.token_labels.begin() + static_cast<std::ptrdiff_t>(begin));
     }
   }
+  return batch;
+}
+
+}  // namespace
+
+Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids, std::int64_t max_length,
+              std::int64_t length_multiple) {
+  if (max_length < 1 || length_multiple < 1) {
+    throw InternalError(fmt::format("a batch of sequences cut to {} and padded to multiples of {}",
+                                    max_length, length_multiple));
+  }
+  const Rows rows = gather(dataset, ids, max_length);
+  // Not by round_up: a huge multiple must not overflow before it is cut to max_length.
+  const std::int64_t missing = (length_multiple - rows.longest % length_multiple) % length_multiple;
+  const std::int64_t padded =
+      missing > max_length - rows.longest ? max_length : rows.longest + missing;
+  return assemble(dataset, ids, rows.views, max_length, padded);
+}
+
+Batch collate(const Dataset& dataset, std::span<const std::uint64_t> ids,
+              const LengthBuckets& buckets) {
+  const Rows rows = gather(dataset, ids, buckets.max_length);
+  const std::int64_t padded =
+      rows.longest == 0
+          ? 0
+          : std::min(bucket_edge(rows.longest, buckets.granularity), buckets.max_length);
+  Batch batch = assemble(dataset, ids, rows.views, buckets.max_length, padded);
+  batch.granularity = buckets.granularity;
   return batch;
 }
 

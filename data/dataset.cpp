@@ -28,7 +28,30 @@ struct Dataset::State {
   std::uint64_t samples = 0;
   std::vector<ShardReader> shards;
   std::vector<std::uint64_t> first_ids;  ///< id of each shard's first sample
+
+  struct Place {
+    const ShardReader& shard;
+    std::uint64_t row;
+  };
+  [[nodiscard]] Place place(std::uint64_t id) const;
+  void check_length(const ShardReader& shard, std::uint64_t row, std::int64_t length) const;
 };
+
+Dataset::State::Place Dataset::State::place(std::uint64_t id) const {
+  if (id >= samples) {
+    throw InternalError(fmt::format("sample {} asked of a split of {}", id, samples));
+  }
+  const auto after = std::upper_bound(first_ids.begin(), first_ids.end(), id);
+  const auto number = static_cast<std::size_t>(after - first_ids.begin()) - 1;
+  return {shards[number], id - first_ids[number]};
+}
+
+void Dataset::State::check_length(const ShardReader& shard, std::uint64_t row,
+                                  std::int64_t length) const {
+  if (length >= 1 && length <= longest) return;
+  throw DataError(fmt::format("{}: row {}: expected 1 to {} tokens, found {}",
+                              shard.path().string(), row, longest, length));
+}
 
 Dataset Dataset::open(const std::filesystem::path& folder, const std::string& split) {
   const auto [index, fingerprint] = read_index(folder);
@@ -82,32 +105,15 @@ std::int64_t Dataset::longest() const { return state_->longest; }
 const std::string& Dataset::fingerprint() const { return state_->fingerprint; }
 
 SampleView Dataset::sample(std::uint64_t id) const {
-  if (id >= state_->samples) {
-    throw InternalError(fmt::format("sample {} asked of a split of {}", id, state_->samples));
-  }
-  const auto after = std::upper_bound(state_->first_ids.begin(), state_->first_ids.end(), id);
-  const auto number = static_cast<std::size_t>(after - state_->first_ids.begin()) - 1;
-  const ShardReader& shard = state_->shards[number];
-  const std::uint64_t row = id - state_->first_ids[number];
-
+  const auto [shard, row] = state_->place(id);
   SampleView view;
   if (state_->narrow) {
     view.tokens8 = shard.elements<std::uint8_t>(kTokensColumn, row);
   } else {
     view.tokens16 = shard.elements<std::uint16_t>(kTokensColumn, row);
   }
-  if (view.length() < 1 || view.length() > state_->longest) {
-    throw DataError(fmt::format("{}: row {}: expected 1 to {} tokens, found {}",
-                                shard.path().string(), row, state_->longest, view.length()));
-  }
-  if (state_->pairs) {
-    view.first_length =
-        shard.elements<std::int32_t>(first_length_column(state_->label_kind), row)[0];
-    if (view.first_length < 1 || view.first_length > view.length()) {
-      throw DataError(fmt::format("{}: row {}: expected a first part of 1 to {} tokens, found {}",
-                                  shard.path().string(), row, view.length(), view.first_length));
-    }
-  }
+  state_->check_length(shard, row, view.length());
+  view.first_length = first_length(id);
   switch (state_->label_kind) {
     case LabelKind::kNone:
       break;
@@ -127,6 +133,28 @@ SampleView Dataset::sample(std::uint64_t id) const {
       break;
   }
   return view;
+}
+
+std::int64_t Dataset::length(std::uint64_t id) const {
+  const auto [shard, row] = state_->place(id);
+  const std::uint64_t element = state_->narrow ? sizeof(std::uint8_t) : sizeof(std::uint16_t);
+  const auto length =
+      checked_cast<std::int64_t>(shard.element_count(kTokensColumn, row, element), "tokens");
+  state_->check_length(shard, row, length);
+  return length;
+}
+
+std::int32_t Dataset::first_length(std::uint64_t id) const {
+  if (!state_->pairs) return 0;
+  const auto [shard, row] = state_->place(id);
+  const std::int32_t first =
+      shard.elements<std::int32_t>(first_length_column(state_->label_kind), row)[0];
+  const std::int64_t whole = length(id);
+  if (first < 1 || first > whole) {
+    throw DataError(fmt::format("{}: row {}: expected a first part of 1 to {} tokens, found {}",
+                                shard.path().string(), row, whole, first));
+  }
+  return first;
 }
 
 }  // namespace sbm::data

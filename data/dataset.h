@@ -62,6 +62,9 @@ class Dataset {
   [[nodiscard]] const std::string& fingerprint() const;
   /// Throws DataError when a block of the shard does not match its checksum.
   [[nodiscard]] SampleView sample(std::uint64_t id) const;
+  /// SampleView::length() and first_length without touching the tokens. Throw as sample().
+  [[nodiscard]] std::int64_t length(std::uint64_t id) const;
+  [[nodiscard]] std::int32_t first_length(std::uint64_t id) const;
 
  private:
   struct State;

@@ -1,19 +1,39 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "data/batch.h"
 #include "data/dataset.h"
+#include "data/length_buckets.h"
 
 namespace sbm::data {
 
-/// How many micro-batches of `micro_batch` samples a split has when it is read in order; the last
-/// one may be short. Throws ConfigError when micro_batch < 1.
-std::int64_t evaluation_batch_count(const Dataset& dataset, std::int64_t micro_batch);
+/// A split is read in windows of so many micro-batches, so that ordering it by length holds the ids
+/// of one window and no more.
+inline constexpr std::int64_t kEvaluationWindow = 1024;
 
-/// Micro-batch `index` of them: samples index * micro_batch and following, padded as by collate().
-/// The cut depends on nothing else, so any world size evaluates the same micro-batches.
-Batch evaluation_batch(const Dataset& dataset, std::int64_t index, std::int64_t micro_batch,
-                       std::int64_t max_length, std::int64_t length_multiple);
+/// The micro-batches that a split is evaluated in: every sample once, window by window in the order
+/// of the ids, each window cut_by_length(). They depend on nothing else, so any world size
+/// evaluates the same ones.
+class EvaluationBatches {
+ public:
+  /// `dataset` outlives the object. Throws ConfigError when micro_batch < 1.
+  EvaluationBatches(const Dataset& dataset, std::int64_t micro_batch, const LengthBuckets& lengths);
+
+  [[nodiscard]] std::int64_t count() const { return count_; }
+  /// Ids of micro-batch `index`, valid until those of another window are asked for.
+  [[nodiscard]] std::span<const std::uint64_t> ids(std::int64_t index);
+  [[nodiscard]] Batch batch(std::int64_t index);
+
+ private:
+  const Dataset& dataset_;
+  std::int64_t micro_batch_;
+  LengthBuckets lengths_;
+  std::int64_t count_;
+  std::int64_t window_ = -1;  ///< which one is cut
+  std::vector<std::vector<std::uint64_t>> batches_;
+};
 
 }  // namespace sbm::data

@@ -35,9 +35,11 @@ void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
   require(plan.first_step >= 0 && checked_multiply(plan.first_step, plan.global_batch).has_value(),
           fmt::format("expected a first step of at least 0 whose position fits 64 bits, found {}",
                       plan.first_step));
-  require(plan.max_length > 0 && plan.length_multiple > 0,
-          fmt::format("expected a maximum length and a length multiple above 0, found {} and {}",
-                      plan.max_length, plan.length_multiple));
+  const LengthBuckets& lengths = plan.lengths;
+  require(lengths.max_length > 0 && lengths.granularity >= 0 && lengths.part_length >= 0,
+          fmt::format("expected a maximum length above 0 and buckets and parts of at least 0, "
+                      "found {}, {} and {}",
+                      lengths.max_length, lengths.granularity, lengths.part_length));
   require(plan.prefetch > 0,
           fmt::format("expected at least 1 micro-batch of prefetch, found {}", plan.prefetch));
 }
@@ -45,31 +47,37 @@ void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
 // The place in a run: which micro-batch of this rank comes next.
 class Cursor {
  public:
-  Cursor(std::uint64_t samples, const TrainingPlan& plan)
-      : samples_(samples),
-        plan_(plan),
-        step_(static_cast<std::uint64_t>(plan.first_step)),
-        micro_batch_(plan.first_micro_batch) {}
+  Cursor(const Dataset& dataset, const TrainingPlan& plan)
+      : dataset_(dataset), plan_(plan), step_(static_cast<std::uint64_t>(plan.first_step)) {}
 
-  /// Sample ids of the next micro-batch.
-  void next(std::vector<std::uint64_t>& ids) {
-    const std::uint64_t first = step_ * static_cast<std::uint64_t>(plan_.global_batch) +
-                                static_cast<std::uint64_t>(micro_batch_ * plan_.micro_batch);
-    ids.clear();
-    for (std::int64_t i = 0; i < plan_.micro_batch; ++i) {
-      ids.push_back(sample_at(plan_.seed, samples_, first + static_cast<std::uint64_t>(i)));
-    }
-    if (++micro_batch_ == plan_.last_micro_batch) {
-      micro_batch_ = plan_.first_micro_batch;
+  /// Sample ids of the next micro-batch, valid until the next call.
+  const std::vector<std::uint64_t>& next() {
+    if (next_ == plan_.last_micro_batch) {
+      next_ = plan_.first_micro_batch;
       ++step_;
+      step_batches_.clear();
     }
+    if (step_batches_.empty()) cut_step();
+    return step_batches_[static_cast<std::size_t>(next_++)];
   }
 
  private:
-  std::uint64_t samples_;
+  // Of the whole global batch: which samples share a micro-batch is not the rank's affair.
+  void cut_step() {
+    const auto size = static_cast<std::uint64_t>(plan_.global_batch);
+    std::vector<std::uint64_t> ids;
+    ids.reserve(size);
+    for (std::uint64_t i = 0; i < size; ++i) {
+      ids.push_back(sample_at(plan_.seed, dataset_.size(), step_ * size + i));
+    }
+    step_batches_ = cut_by_length(dataset_, ids, plan_.micro_batch, plan_.lengths);
+  }
+
+  const Dataset& dataset_;
   TrainingPlan plan_;
   std::uint64_t step_;
-  std::int64_t micro_batch_;
+  std::int64_t next_ = plan_.first_micro_batch;
+  std::vector<std::vector<std::uint64_t>> step_batches_;
 };
 
 }  // namespace
@@ -106,11 +114,9 @@ class TrainingLoader::Worker {
  private:
   void run() {
     try {
-      Cursor cursor(dataset_.size(), plan_);
-      std::vector<std::uint64_t> ids;
+      Cursor cursor(dataset_, plan_);
       while (wait_for_room()) {
-        cursor.next(ids);
-        Batch batch = collate(dataset_, ids, plan_.max_length, plan_.length_multiple);
+        Batch batch = collate(dataset_, cursor.next(), plan_.lengths);
         const std::scoped_lock lock(mutex_);
         ready_.push_back(std::move(batch));
         changed_.notify_all();

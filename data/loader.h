@@ -5,13 +5,14 @@
 
 #include "data/batch.h"
 #include "data/dataset.h"
+#include "data/length_buckets.h"
 
 namespace sbm::data {
 
-/// Which micro-batches a rank gets. Micro-batch j of step t holds the samples at positions
-/// t * global_batch + j * micro_batch ... of the run; position p belongs to epoch p / N and is
-/// element p % N of that epoch's permutation, so training batches straddle epochs and the whole
-/// state of the order is one integer.
+/// Which micro-batches a rank gets. Step t takes the samples at positions t * global_batch ... of
+/// the run, cut_by_length() into micro-batches; position p belongs to epoch p / N and is element
+/// p % N of that epoch's permutation, so training batches straddle epochs and the whole state of
+/// the order is one integer.
 struct TrainingPlan {
   std::uint64_t seed = 0;
   std::int64_t global_batch = 0;       ///< samples a step; a multiple of micro_batch
@@ -19,8 +20,7 @@ struct TrainingPlan {
   std::int64_t first_micro_batch = 0;  ///< this rank's contiguous run of the step: [first, last)
   std::int64_t last_micro_batch = 0;
   std::int64_t first_step = 0;  ///< where to begin (resume)
-  std::int64_t max_length = 0;  ///< tokens kept of a sample
-  std::int64_t length_multiple = 64;
+  LengthBuckets lengths;
   int prefetch = 2;  ///< micro-batches prepared ahead by a thread of the loader
 };
 

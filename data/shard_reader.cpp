@@ -68,26 +68,35 @@ std::span<const std::uint64_t> ShardReader::offsets(const ColumnLayout& column) 
   return typed<std::uint64_t>(file_.bytes().subspan(column.offsets_begin, column.offsets_bytes));
 }
 
-std::span<const std::uint8_t> ShardReader::element_span(std::size_t column, std::uint64_t row,
-                                                        std::uint64_t element) const {
+ShardReader::ElementRange ShardReader::element_range(std::size_t column, std::uint64_t row,
+                                                     std::uint64_t element) const {
   const ColumnLayout& layout = layout_.columns.at(column);
   if (row >= layout_.samples || element != element_bytes(layout.spec.type)) {
     throw InternalError(fmt::format("{}: row {} of {} asked of column \"{}\" as elements of {} B",
                                     path().string(), row, layout_.samples, layout.spec.name,
                                     element));
   }
-  std::uint64_t begin = row * layout.spec.width;
-  std::uint64_t end = begin + layout.spec.width;
-  if (layout.spec.width == 0) {
-    touch(layout.offsets_begin + row * 8, layout.offsets_begin + row * 8 + 16);
-    begin = offsets(layout)[row];
-    end = offsets(layout)[row + 1];
-    if (begin > end || end > layout.data_bytes / element) {
-      fail(fmt::format("column \"{}\", row {}: offsets {} to {} do not lie in 0 to {}",
-                       layout.spec.name, row, begin, end, layout.data_bytes / element));
-    }
+  if (layout.spec.width != 0) return {row * layout.spec.width, (row + 1) * layout.spec.width};
+  touch(layout.offsets_begin + row * 8, layout.offsets_begin + row * 8 + 16);
+  const std::uint64_t begin = offsets(layout)[row];
+  const std::uint64_t end = offsets(layout)[row + 1];
+  if (begin > end || end > layout.data_bytes / element) {
+    fail(fmt::format("column \"{}\", row {}: offsets {} to {} do not lie in 0 to {}",
+                     layout.spec.name, row, begin, end, layout.data_bytes / element));
   }
-  const std::uint64_t first = layout.data_begin + begin * element;
+  return {begin, end};
+}
+
+std::uint64_t ShardReader::element_count(std::size_t column, std::uint64_t row,
+                                         std::uint64_t element) const {
+  const auto [begin, end] = element_range(column, row, element);
+  return end - begin;
+}
+
+std::span<const std::uint8_t> ShardReader::element_span(std::size_t column, std::uint64_t row,
+                                                        std::uint64_t element) const {
+  const auto [begin, end] = element_range(column, row, element);
+  const std::uint64_t first = layout_.columns[column].data_begin + begin * element;
   const std::uint64_t bytes = (end - begin) * element;
   touch(first, first + bytes);
   return file_.bytes().subspan(first, bytes);

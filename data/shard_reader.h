@@ -43,10 +43,22 @@ class ShardReader {
     return {reinterpret_cast<const T*>(bytes.data()), bytes.size() / sizeof(T)};
   }
 
+  /// How many elements sample `row` has in column `column`, whose element type has `element` bytes,
+  /// without touching them. Throws as elements().
+  [[nodiscard]] std::uint64_t element_count(std::size_t column, std::uint64_t row,
+                                            std::uint64_t element) const;
+
   /// Reads every byte and says all that is wrong; empty when the shard is sound.
   [[nodiscard]] std::vector<std::string> problems() const;
 
  private:
+  /// The first and one past the last element of a sample in its column.
+  struct ElementRange {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  [[nodiscard]] ElementRange element_range(std::size_t column, std::uint64_t row,
+                                           std::uint64_t element) const;
   [[nodiscard]] std::span<const std::uint8_t> element_span(std::size_t column, std::uint64_t row,
                                                            std::uint64_t element) const;
   void touch(std::uint64_t begin, std::uint64_t end) const;

@@ -27,6 +27,7 @@ EncoderInput encoder_input(const data::Batch& batch) {
     input.first_lengths = copied(batch.first_lengths, {batch.size}, at::kInt, at::kLong);
   }
   input.sample_ids = batch.sample_ids;
+  input.granularity = batch.granularity;
   return input;
 }
 

@@ -9,11 +9,8 @@
 
 namespace sbm::trainer {
 
-/// Sequences are padded to a multiple of this many tokens: the width of the sampler's blocks.
-inline constexpr std::int64_t kLengthMultiple = 64;
-
-/// What the encoder takes of one micro-batch, labels or not: tokens, valid, first_lengths and
-/// sample_ids filled in. `sample_ids` points into the batch, which must live on.
+/// What the encoder takes of one micro-batch, labels or not: tokens, valid, first_lengths,
+/// sample_ids and granularity filled in. `sample_ids` points into the batch, which must live on.
 EncoderInput encoder_input(const data::Batch& batch);
 
 /// The tensors of one micro-batch. The batch must live on, as for encoder_input().

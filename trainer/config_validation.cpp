@@ -185,6 +185,7 @@ void check_training(const Training& training, Checker& checker) {
   checker.number("training.adam_beta2", training.adam_beta2(), 0.0, 1.0);
   checker.number("training.adam_epsilon", training.adam_epsilon(), 0.0, kInfinity, true);
   checker.whole("training.log_every", training.log_every(), 1, kMostSteps);
+  checker.whole("training.length_bucket", training.length_bucket(), 0, kLongest);
 }
 
 void check_runtime(const Config& config, Checker& checker) {

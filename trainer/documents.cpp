@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "trainer/batch_tensors.h"
+#include "data/length_buckets.h"
 
 namespace sbm::trainer {
 
@@ -30,9 +30,8 @@ Documents split_documents(const EncoderInput& pairs, std::int64_t max_length) {
     throw InternalError("encoder input: expected two documents a sample, found an empty one");
   }
   const std::int64_t longest = lengths.max().item<std::int64_t>();
-  const std::int64_t blocks = (longest + kLengthMultiple - 1) / kLengthMultiple;
-  const at::Tensor places =
-      at::arange(std::min(blocks * kLengthMultiple, max_length), first.options());
+  const std::int64_t padded = std::min(data::bucket_edge(longest, pairs.granularity), max_length);
+  const at::Tensor places = at::arange(padded, first.options());
   const std::int64_t last = pairs.tokens.size(1) - 1;
   const at::Tensor valid = places.lt(lengths);
   const at::Tensor tokens =

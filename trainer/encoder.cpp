@@ -163,7 +163,8 @@ EncoderOutput Encoder::forward(const EncoderInput& input) const {
     densities.push_back(attention.expected_density);
     counts.push_back(attention.edge_counts);
   });
-  EncoderOutput output = {head(hidden, sequences.valid), at::stack(densities), at::stack(counts)};
+  EncoderOutput output = {head(hidden, sequences.valid), at::stack(densities), at::stack(counts),
+                          sequences.valid};
   if (apart) {
     output.expected_density = output.expected_density.unflatten(1, {-1, 2}).mean(2);
     output.edge_counts = output.edge_counts.unflatten(1, {-1, 2}).sum(2);

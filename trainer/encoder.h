@@ -21,6 +21,7 @@ struct EncoderOutput {
   at::Tensor expected_density;  ///< float [layers, batch, heads], differentiable; 1 for FULL
   /// int64 [layers, batch, heads, 3]: drawn edges, forced diagonal edges, valid cells.
   at::Tensor edge_counts;
+  at::Tensor valid;  ///< bool [sequences, tokens]: what was attended to
 };
 
 /// The SBM-Transformer encoder and its head (docs/method.md): token, learned position and, for

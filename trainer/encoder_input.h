@@ -19,6 +19,7 @@ struct EncoderInput {
   std::span<const std::uint64_t> sample_ids;  ///< [batch]
   /// [batch], which sequence of its sample a row is; empty: samples have one.
   std::span<const std::uint32_t> sequences;
+  std::int64_t granularity = 0;  ///< of the rows' padding: data::LengthBuckets
   std::uint64_t seed = 0;
   std::uint64_t step = 0;  ///< optimiser steps done; 0 in evaluation
   std::uint32_t draw = 0;  ///< 0 in training, 1 + the draw in evaluation

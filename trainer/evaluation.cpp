@@ -28,7 +28,8 @@ void append_scores(const at::Tensor& predicted, const at::Tensor& targets, Score
   pairs.insert(pairs.end(), values, values + rows.numel());
 }
 
-/// The pairs of all ranks. Runs are contiguous and in rank order, so these are in sample order.
+/// The pairs of all ranks. Runs are contiguous and in rank order, so these are in the order of the
+/// micro-batches.
 ScorePairs gather(distributed::Communicator& communicator, const ScorePairs& mine) {
   std::string bytes(mine.size() * sizeof(double), '\0');
   std::memcpy(bytes.data(), mine.data(), bytes.size());
@@ -41,12 +42,17 @@ ScorePairs gather(distributed::Communicator& communicator, const ScorePairs& min
   return all;
 }
 
-std::map<std::string, double> score_metrics_of(const ScorePairs& pairs) {
-  std::vector<double> predictions;
-  std::vector<double> targets;
-  for (std::size_t i = 0; i < pairs.size(); i += 2) {
-    predictions.push_back(pairs[i]);
-    targets.push_back(pairs[i + 1]);
+std::map<std::string, double> score_metrics_of(const ScorePairs& pairs,
+                                               data::EvaluationBatches& batches) {
+  std::vector<double> predictions(pairs.size() / 2);
+  std::vector<double> targets(pairs.size() / 2);
+  std::size_t pair = 0;
+  for (std::int64_t index = 0; index < batches.count(); ++index) {
+    for (const std::uint64_t id : batches.ids(index)) {
+      predictions.at(id) = pairs.at(2 * pair);
+      targets.at(id) = pairs.at(2 * pair + 1);
+      ++pair;
+    }
   }
   return score_metrics(predictions, targets);
 }
@@ -59,13 +65,15 @@ AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
   input.mask = options.mask;
   PredictionAverage predictions(encoder.shape().labels);
   at::Tensor edge_counts;
+  at::Tensor valid;
   for (std::int32_t draw = 0; draw < options.draws; ++draw) {
     input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
     const EncoderOutput output = encoder.forward(input);
     predictions.add(output.logits);
     edge_counts = draw == 0 ? output.edge_counts : edge_counts + output.edge_counts;
+    valid = output.valid;
   }
-  return {predictions.mean(), edge_counts};
+  return {predictions.mean(), edge_counts, valid};
 }
 
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
@@ -75,7 +83,8 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
                     " has no labels: expected a labelled split to evaluate on");
   }
   const at::NoGradGuard no_gradients;
-  const std::int64_t count = data::evaluation_batch_count(dataset, options.micro_batch);
+  data::EvaluationBatches batches(dataset, options.micro_batch, options.lengths);
+  const std::int64_t count = batches.count();
   const distributed::ElementRange run =
       distributed::even_part(count, communicator.rank(), communicator.world_size());
   const data::LabelKind labels = encoder.shape().labels;
@@ -83,13 +92,12 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
   ScorePairs scores;
   for (std::int64_t index = run.begin; index < run.end; ++index) {
     if (options.heartbeat) options.heartbeat();
-    const data::Batch batch = data::evaluation_batch(dataset, index, options.micro_batch,
-                                                     options.max_length, kLengthMultiple);
+    const data::Batch batch = batches.batch(index);
     const BatchTensors tensors = batch_tensors(batch);
     const AveragedDraws draws = average_draws(encoder, tensors.input, options);
-    const std::vector<double> packed = count_totals(labels, draws.predictions, tensors.targets,
-                                                    tensors.input.valid, draws.edge_counts)
-                                           .pack();
+    const std::vector<double> packed =
+        count_totals(labels, draws.predictions, tensors.targets, draws.valid, draws.edge_counts)
+            .pack();
     if (labels == data::LabelKind::kScore) {
       append_scores(draws.predictions, tensors.targets, scores);
     }
@@ -104,7 +112,7 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
   record.samples = static_cast<std::int64_t>(totals.samples);
   record.loss = totals.mean_loss();
   record.metrics = labels == data::LabelKind::kScore
-                       ? score_metrics_of(gather(communicator, scores))
+                       ? score_metrics_of(gather(communicator, scores), batches)
                        : class_metrics(dataset.task(), totals);
   record.density = totals.density();
   record.density_with_self_loops = totals.density_with_self_loops();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/dataset.h"
+#include "data/length_buckets.h"
 #include "distributed/communicator.h"
 #include "trainer/encoder.h"
 #include "trainer/telemetry.h"
@@ -13,7 +14,7 @@ namespace sbm::trainer {
 
 struct EvaluationOptions {
   std::int64_t micro_batch = 8;  ///< samples a forward pass; decides the order of sums
-  std::int64_t max_length = 0;   ///< tokens of a sample in a batch: batch_length()
+  data::LengthBuckets lengths;   ///< of length_buckets()
   std::uint64_t seed = 0;        ///< of the masks
   std::int32_t draws = 1;        ///< masks a sample; the predictions are averaged
   MaskControl mask = MaskControl::kLearned;
@@ -24,6 +25,7 @@ struct EvaluationOptions {
 struct AveragedDraws {
   at::Tensor predictions;  ///< mean of the draws' predictions(): [..., classes] or [batch, 1]
   at::Tensor edge_counts;  ///< EncoderOutput::edge_counts, summed over the draws
+  at::Tensor valid;        ///< EncoderOutput::valid
 };
 
 /// Runs the model options.draws times on `input`, whose seed, draw and mask are set here.

@@ -113,7 +113,7 @@ EvaluationOptions LoadedModel::evaluation_options(std::optional<std::int32_t> dr
                                                   MaskControl mask) const {
   const Training& training = config_.training();
   return {.micro_batch = training.micro_batch_size(),
-          .max_length = batch_length(dataset_, config_.model()),
+          .lengths = length_buckets(dataset_, config_),
           .seed = training.seed(),
           .draws = draws.value_or(training.evaluation_draws()),
           .mask = mask};

@@ -13,7 +13,7 @@ namespace {
 /// A probability that underflowed to 0 is a bad prediction, no infinite loss: -log of this is 690.
 constexpr double kLeastProbability = 1e-300;
 
-constexpr std::size_t kScalars = 8;
+constexpr std::size_t kScalars = 9;
 constexpr std::size_t kCountsOfAHead = 3;
 
 double ratio(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
@@ -57,6 +57,8 @@ void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, T
 
 }  // namespace
 
+double Totals::padding() const { return positions > 0.0 ? 1.0 - tokens / positions : 0.0; }
+
 double Totals::mean_loss() const { return ratio(loss, targets); }
 
 double Totals::accuracy() const { return ratio(correct, targets); }
@@ -77,8 +79,8 @@ double Totals::density_with_self_loops() const {
 }
 
 std::vector<double> Totals::pack() const {
-  std::vector<double> values = {loss,   correct,       targets,        samples,
-                                tokens, true_positive, false_positive, false_negative};
+  std::vector<double> values = {loss,          correct,        targets,        samples,  tokens,
+                                true_positive, false_positive, false_negative, positions};
   for (const std::vector<double>* counts : {&drawn_edges, &forced_edges, &valid_cells}) {
     values.insert(values.end(), counts->begin(), counts->end());
   }
@@ -87,7 +89,7 @@ std::vector<double> Totals::pack() const {
 
 Totals Totals::unpack(std::span<const double> values) {
   if (values.size() < kScalars || (values.size() - kScalars) % kCountsOfAHead != 0) {
-    throw InternalError("totals: expected 8 numbers and 3 for each head, found " +
+    throw InternalError("totals: expected 9 numbers and 3 for each head, found " +
                         std::to_string(values.size()));
   }
   Totals totals;
@@ -99,6 +101,7 @@ Totals Totals::unpack(std::span<const double> values) {
   totals.true_positive = values[5];
   totals.false_positive = values[6];
   totals.false_negative = values[7];
+  totals.positions = values[8];
   const std::size_t heads = (values.size() - kScalars) / kCountsOfAHead;
   const auto block = [&](std::size_t index) {
     const std::span<const double> part = values.subspan(kScalars + index * heads, heads);
@@ -133,8 +136,9 @@ Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const a
   } else {
     count_classes(predicted.detach().flatten(0, -2).to(at::kDouble), targets.flatten(), totals);
   }
-  totals.samples = static_cast<double>(valid.size(0));
+  totals.samples = static_cast<double>(edge_counts.size(1));
   totals.tokens = count(valid);
+  totals.positions = static_cast<double>(valid.numel());
   const at::Tensor counts = edge_counts.sum(1);  // over the batch: [layers, heads, 3]
   totals.drawn_edges = to_vector(counts.select(-1, 0));
   totals.forced_edges = to_vector(counts.select(-1, 1));

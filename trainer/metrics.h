@@ -20,7 +20,8 @@ struct Totals {
   double correct = 0.0;              ///< targets whose most probable class was right; no scores
   double targets = 0.0;              ///< targets counted
   double samples = 0.0;              ///< samples seen
-  double tokens = 0.0;               ///< valid tokens
+  double tokens = 0.0;               ///< tokens attended to
+  double positions = 0.0;            ///< tokens and padding
   double true_positive = 0.0;        ///< targets of class 1 predicted to be of class 1
   double false_positive = 0.0;       ///< other targets predicted to be of class 1
   double false_negative = 0.0;       ///< targets of class 1 predicted to be of another
@@ -28,6 +29,7 @@ struct Totals {
   std::vector<double> forced_edges;  ///< [layers * heads]
   std::vector<double> valid_cells;   ///< [layers * heads]
 
+  [[nodiscard]] double padding() const;       ///< share of padding among the positions
   [[nodiscard]] double mean_loss() const;     ///< 0 without targets
   [[nodiscard]] double accuracy() const;      ///< in [0, 1]; 0 without targets
   [[nodiscard]] Confusion confusion() const;  ///< of two classes
@@ -53,9 +55,9 @@ at::Tensor predictions(data::LabelKind labels, const at::Tensor& logits);
 
 /// Counts one micro-batch. `predicted` double [..., classes] or, for scores, [batch, 1]
 /// (predictions(), or the mean of several draws'), `targets` int64 [...] with kIgnoredTarget or
-/// float [batch], `valid` bool [batch, tokens], `edge_counts` int64 [layers, batch, heads, 3]; its
-/// sums over several draws may be given, since only ratios of them are reported. Of classes equally
-/// probable the first counts as predicted.
+/// float [batch], `valid` bool [sequences, tokens], `edge_counts` int64 [layers, batch, heads, 3];
+/// its sums over several draws may be given, since only ratios of them are reported. Of classes
+/// equally probable the first counts as predicted.
 Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
                     const at::Tensor& valid, const at::Tensor& edge_counts);
 

@@ -48,6 +48,7 @@ void MetricsFile::step(const StepRecord& record) {
                          {"density_with_self_loops", record.density_with_self_loops},
                          {"head_density", record.head_density},
                          {"tokens_per_second", record.tokens_per_second},
+                         {"padding", record.padding},
                          {"step_seconds", record.step_seconds},
                          {"peak_memory_bytes", record.peak_memory_bytes}};
   if (record.accuracy) line["accuracy"] = *record.accuracy;

@@ -23,8 +23,12 @@ ModelShape model_shape(const data::Dataset& dataset) {
           .parts = sample_parts(dataset)};
 }
 
-std::int64_t batch_length(const data::Dataset& dataset, const Model& model) {
-  return sample_parts(dataset) == SampleParts::kDocuments ? dataset.longest() : model.max_length();
+data::LengthBuckets length_buckets(const data::Dataset& dataset, const Config& config) {
+  const bool documents = sample_parts(dataset) == SampleParts::kDocuments;
+  const std::int64_t length = config.model().max_length();
+  return {.max_length = documents ? dataset.longest() : length,
+          .granularity = config.training().length_bucket(),
+          .part_length = documents ? length : 0};
 }
 
 void require_whole_pairs(const data::Dataset& dataset, const Model& model) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "data/dataset.h"
+#include "data/length_buckets.h"
 #include "trainer/config.pb.h"
 #include "trainer/parameters.h"
 
@@ -12,9 +13,9 @@ namespace sbm::trainer {
 /// itself. The documents of a retrieval task are encoded apart; other pairs are segments.
 ModelShape model_shape(const data::Dataset& dataset);
 
-/// Tokens of a sample that a batch must hold: model.max_length, or everything when the encoder cuts
-/// each of two documents by itself.
-std::int64_t batch_length(const data::Dataset& dataset, const Model& model);
+/// How samples of the data are batched. A batch holds model.max_length tokens of a sample, or
+/// everything when the encoder cuts each of two documents by itself.
+data::LengthBuckets length_buckets(const data::Dataset& dataset, const Config& config);
 
 /// Throws ConfigError when model.max_length would cut a pair: the builder shortens the longer of
 /// two sentences, a cut at the end could take all of the second.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "data/evaluation_batches.h"
@@ -15,10 +16,6 @@
 
 namespace sbm::trainer {
 namespace {
-
-/// Micro-batches of a rank between two exchanges: enough to even out their lengths, few enough that
-/// what rank 0 holds stays small.
-constexpr std::int64_t kMicroBatchesOfARound = 4;
 
 /// The names as JSON strings, quotes included. Names come from files, so bytes that are no UTF-8
 /// are replaced instead of ending a long prediction.
@@ -123,6 +120,31 @@ class Lines {
   at::Tensor chosen_;         ///< int64 [batch] or [batch, tokens]
 };
 
+/// The lines of micro-batches [first, first + count), a window of the split, as the ranks wrote
+/// them, put into the order of the samples.
+std::string in_order_of_ids(const std::vector<std::string>& parts, data::EvaluationBatches& batches,
+                            std::int64_t first, std::int64_t count) {
+  std::vector<std::pair<std::uint64_t, std::string_view>> lines;
+  std::size_t bytes = 0;
+  for (const std::string& part : parts) {
+    bytes += part.size();
+    for (std::string_view rest = part; !rest.empty();) {
+      const std::size_t end = rest.find('\n') + 1;
+      lines.emplace_back(0, rest.substr(0, end));
+      rest.remove_prefix(end);
+    }
+  }
+  std::size_t line = 0;
+  for (std::int64_t index = first; index < first + count; ++index) {
+    for (const std::uint64_t id : batches.ids(index)) lines.at(line++).first = id;
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  text.reserve(bytes);
+  for (const auto& [id, words] : lines) text += words;
+  return text;
+}
+
 }  // namespace
 
 void predict(distributed::Communicator& communicator, const Encoder& encoder,
@@ -130,23 +152,21 @@ void predict(distributed::Communicator& communicator, const Encoder& encoder,
              const EvaluationOptions& options, const std::function<void(std::string_view)>& write) {
   const at::NoGradGuard no_gradients;
   const std::vector<std::string> names = quoted(label_names);
-  const std::int64_t count = data::evaluation_batch_count(dataset, options.micro_batch);
-  const std::int64_t round = kMicroBatchesOfARound * communicator.world_size();
-  for (std::int64_t first = 0; first < count; first += round) {
-    const distributed::ElementRange run = distributed::even_part(
-        std::min(round, count - first), communicator.rank(), communicator.world_size());
+  data::EvaluationBatches batches(dataset, options.micro_batch, options.lengths);
+  for (std::int64_t first = 0; first < batches.count(); first += data::kEvaluationWindow) {
+    const std::int64_t count = std::min(data::kEvaluationWindow, batches.count() - first);
+    const distributed::ElementRange run =
+        distributed::even_part(count, communicator.rank(), communicator.world_size());
     std::string mine;
     for (std::int64_t index = first + run.begin; index < first + run.end; ++index) {
       if (options.heartbeat) options.heartbeat();
-      const data::Batch batch = data::evaluation_batch(dataset, index, options.micro_batch,
-                                                       options.max_length, kLengthMultiple);
+      const data::Batch batch = batches.batch(index);
       const AveragedDraws draws = average_draws(encoder, encoder_input(batch), options);
       mine += Lines(encoder.shape().labels, batch, draws.predictions, names).text();
     }
     if (options.heartbeat) options.heartbeat();
-    for (const std::string& part : distributed::all_gather_strings(communicator, mine)) {
-      if (communicator.rank() == 0) write(part);
-    }
+    const std::vector<std::string> parts = distributed::all_gather_strings(communicator, mine);
+    if (communicator.rank() == 0) write(in_order_of_ids(parts, batches, first, count));
   }
 }
 

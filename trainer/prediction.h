@@ -19,7 +19,8 @@ namespace sbm::trainer {
 /// `probabilities` (by class id, 6 significant digits, averaged over the draws). For a label a
 /// token it is `sample` and `predictions`, a name for each of the tokens that options.max_length
 /// kept; for scores `sample` and `prediction`, the mean score. `label_names` are by class id. The
-/// bytes do not depend on the world size, memory does not depend on the length of the split. Throws
+/// bytes do not depend on the world size; rank 0 holds the lines of one window of the split
+/// (data::kEvaluationWindow). Throws
 /// DivergenceError when a probability is not a number, and InternalError when the model has another
 /// number of classes.
 void predict(distributed::Communicator& communicator, const Encoder& encoder,

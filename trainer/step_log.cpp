@@ -46,6 +46,7 @@ void StepLog::add(const StepStatistics& statistics, std::int64_t step, double ep
   record.density_with_self_loops = totals.density_with_self_loops();
   record.head_density = totals.head_density();
   record.tokens_per_second = elapsed_ > 0 ? totals.tokens / elapsed_ : 0.0;
+  record.padding = totals.padding();
   record.step_seconds = elapsed_ / static_cast<double>(steps_);
   record.peak_memory_bytes = peak_memory_bytes();
   telemetry_->step(record);

@@ -45,6 +45,7 @@ void Telemetry::step(const StepRecord& record) {
                             {"train/gradient_norm", record.gradient_norm},
                             {"train/density", record.density},
                             {"speed/tokens_per_second", record.tokens_per_second},
+                            {"speed/padding", record.padding},
                             {"speed/step_seconds", record.step_seconds}};
   if (record.accuracy) scalars.emplace_back("train/accuracy", *record.accuracy);
   state_->add_head_densities(scalars, "train_density", record.head_density);

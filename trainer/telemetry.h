@@ -29,7 +29,8 @@ struct StepRecord {
   double density = 0.0;        ///< drawn edges over valid cells, forced diagonal excluded
   double density_with_self_loops = 0.0;
   std::vector<double> head_density;  ///< [layers * heads], as `density`
-  double tokens_per_second = 0.0;    ///< valid tokens of all ranks
+  double tokens_per_second = 0.0;    ///< tokens of all ranks that are attended to, no padding
+  double padding = 0.0;              ///< share of padding among the positions computed
   double step_seconds = 0.0;
   std::int64_t peak_memory_bytes = 0;  ///< largest resident size of this process
 };

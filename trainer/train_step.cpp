@@ -66,8 +66,8 @@ Totals TrainStep::micro_batch(const data::Batch& batch, std::int64_t step,
                        density_weight(config_.model().attention(), step + 1));
   loss.backward();
   reducer_.end_micro_batch();
-  return count_totals(labels, predictions(labels, output.logits), tensors.targets,
-                      tensors.input.valid, output.edge_counts);
+  return count_totals(labels, predictions(labels, output.logits), tensors.targets, output.valid,
+                      output.edge_counts);
 }
 
 StepStatistics TrainStep::run(std::int64_t step) {

@@ -87,8 +87,7 @@ void TrainingRun::start_loader() {
                                  .first_micro_batch = reducer_.run().begin,
                                  .last_micro_batch = reducer_.run().end,
                                  .first_step = state_.step,
-                                 .max_length = batch_length(train_, config_.model()),
-                                 .length_multiple = kLengthMultiple});
+                                 .lengths = length_buckets(train_, config_)});
   train_step_ = std::make_unique<TrainStep>(communicator_, config_, encoder_, parameters_.layout(),
                                             reducer_, optimizer_, *loader_);
 }
@@ -121,7 +120,7 @@ StepStatistics TrainingRun::step() {
 EvaluationRecord TrainingRun::evaluate_validation() {
   const Training& training = config_.training();
   EvaluationOptions options{.micro_batch = training.micro_batch_size(),
-                            .max_length = batch_length(validation_, config_.model()),
+                            .lengths = length_buckets(validation_, config_),
                             .seed = training.seed(),
                             .draws = training.evaluation_draws()};
   options.heartbeat = [this] {
@@ -173,7 +172,7 @@ std::vector<MaskPicture> TrainingRun::mask_pictures() const {
   const std::array<std::uint64_t, 1> sample = {0};
   // A batch of one needs no padding: with a multiple of 1 every row and column is a token.
   const data::Batch batch =
-      data::collate(validation_, sample, batch_length(validation_, config_.model()), 1);
+      data::collate(validation_, sample, length_buckets(validation_, config_).max_length, 1);
   EncoderInput input = encoder_input(batch);
   input.seed = config_.training().seed();
   input.draw = 1;

@@ -81,17 +81,19 @@ TEST(EvaluationBatches, HoldEverySampleOnceInOrder) {
   const Dataset train = Dataset::open(folder.path(), "train");
   for (const std::int64_t micro : {1, 3, 5, 10, 11}) {
     std::vector<std::uint64_t> ids;
-    const std::int64_t count = evaluation_batch_count(train, micro);
+    EvaluationBatches batches(train, micro, {.max_length = 100});
+    const std::int64_t count = batches.count();
     for (std::int64_t i = 0; i < count; ++i) {
-      const Batch batch = evaluation_batch(train, i, micro, 100, 8);
+      const Batch batch = batches.batch(i);
       EXPECT_EQ(batch.size, i + 1 < count ? micro : 10 - i * micro);
       ids.insert(ids.end(), batch.sample_ids.begin(), batch.sample_ids.end());
     }
     EXPECT_EQ(ids, (std::vector<std::uint64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
-    EXPECT_THROW(evaluation_batch(train, count, micro, 100, 8), InternalError);
-    EXPECT_THROW(evaluation_batch(train, -1, micro, 100, 8), InternalError);
+    EXPECT_THROW(batches.batch(count), InternalError);
+    EXPECT_THROW(batches.batch(-1), InternalError);
   }
-  EXPECT_THROW((void)evaluation_batch_count(train, 0), ConfigError);
+  EXPECT_EQ(EvaluationBatches(train, INT64_MAX, {.max_length = 100}).batch(0).size, 10);
+  EXPECT_THROW(EvaluationBatches(train, 0, {.max_length = 100}), ConfigError);
 }
 
 }  // namespace

@@ -22,8 +22,7 @@ class TrainingLoaderTest : public ::testing::Test {
             .first_micro_batch = 0,
             .last_micro_batch = 4,
             .first_step = 0,
-            .max_length = 16,
-            .length_multiple = 4,
+            .lengths = {.max_length = 16},
             .prefetch = 2};
   }
 
@@ -39,7 +38,7 @@ std::vector<std::uint64_t> ids_of_steps(const Dataset& dataset, const TrainingPl
   for (std::int64_t i = 0; i < steps * (plan.last_micro_batch - plan.first_micro_batch); ++i) {
     const Batch batch = loader.next();
     EXPECT_EQ(batch.size, plan.micro_batch);
-    EXPECT_LE(batch.padded_length, plan.max_length);
+    EXPECT_LE(batch.padded_length, plan.lengths.max_length);
     ids.insert(ids.end(), batch.sample_ids.begin(), batch.sample_ids.end());
   }
   return ids;
@@ -55,7 +54,7 @@ TEST_F(TrainingLoaderTest, FollowsTheOrderOfTheRunAcrossEpochs) {
 TEST_F(TrainingLoaderTest, GivesTheSameBatchAsCollate) {
   TrainingLoader loader(dataset_, plan());
   const Batch batch = loader.next();
-  const Batch expected = collate(dataset_, batch.sample_ids, 16, 4);
+  const Batch expected = collate(dataset_, batch.sample_ids, 16, 64);
   EXPECT_EQ(batch.tokens, expected.tokens);
   EXPECT_EQ(batch.valid, expected.valid);
   EXPECT_EQ(batch.labels, expected.labels);
@@ -124,8 +123,9 @@ TEST_F(TrainingLoaderTest, RefusesImpossiblePlans) {
   refused([](TrainingPlan& p) { p.last_micro_batch = 5; });
   refused([](TrainingPlan& p) { p.first_step = -1; });
   refused([](TrainingPlan& p) { p.first_step = INT64_MAX; });
-  refused([](TrainingPlan& p) { p.max_length = 0; });
-  refused([](TrainingPlan& p) { p.length_multiple = 0; });
+  refused([](TrainingPlan& p) { p.lengths.max_length = 0; });
+  refused([](TrainingPlan& p) { p.lengths.granularity = -1; });
+  refused([](TrainingPlan& p) { p.lengths.part_length = -1; });
   refused([](TrainingPlan& p) { p.prefetch = 0; });
   const Dataset empty = Dataset::open(folder_.path(), "test");
   EXPECT_THROW(TrainingLoader(empty, plan()), ConfigError);

@@ -59,6 +59,13 @@ TEST(KeyedDropoutOperator, LayoutAndThreadsDoNotChangeBits) {
   at::set_num_threads(threads);
 }
 
+TEST(KeyedDropoutOperator, PaddingDoesNotChangeBits) {
+  const at::Tensor padded = at::randn({4, 83, 24});
+  const at::Tensor kept = padded.narrow(1, 0, 59).contiguous();
+  EXPECT_TRUE(at::equal(keyed_dropout(padded, sample_keys(4), 0.3).narrow(1, 0, 59),
+                        keyed_dropout(kept, sample_keys(4), 0.3)));
+}
+
 TEST(KeyedDropoutOperator, SavesNothingWithoutGradients) {
   const at::Tensor input = at::randn({1, 4, 4}).requires_grad_(true);
   const at::NoGradGuard no_grad;

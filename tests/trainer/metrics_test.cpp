@@ -28,6 +28,8 @@ TEST(CountTotals, CountsSamples) {
   EXPECT_EQ(totals.targets, 3.0);
   EXPECT_EQ(totals.samples, 3.0);
   EXPECT_EQ(totals.tokens, 5.0);
+  EXPECT_EQ(totals.positions, 6.0);
+  EXPECT_NEAR(totals.padding(), 1.0 / 6, 1e-12);
   EXPECT_EQ(totals.drawn_edges, (std::vector<double>{4, 3}));
   EXPECT_EQ(totals.forced_edges, (std::vector<double>{5, 5}));
   EXPECT_EQ(totals.valid_cells, (std::vector<double>{9, 9}));
@@ -107,6 +109,7 @@ TEST(Totals, PackAndUnpackAreInverse) {
   totals.targets = 3;
   totals.samples = 4;
   totals.tokens = 5;
+  totals.positions = 15;
   totals.true_positive = 12;
   totals.false_positive = 13;
   totals.false_negative = 14;
@@ -118,6 +121,7 @@ TEST(Totals, PackAndUnpackAreInverse) {
   EXPECT_EQ(Totals::unpack(packed).pack(), packed);
   EXPECT_EQ(Totals::unpack(packed).forced_edges, totals.forced_edges);
   EXPECT_EQ(Totals::unpack(packed).confusion().false_negative, 14);
+  EXPECT_EQ(Totals::unpack(packed).positions, 15);
   EXPECT_THROW(static_cast<void>(Totals::unpack(std::span(packed).first(6))), InternalError);
 }
 
