@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what building and running sbm needs, and nothing that is already there.
 #
-#   ./launch/setup.sh [--checks] [--arm64] [--build-space MB]
+#   ./launch/setup.sh [--checks] [--arm64] [--cuda-compiler] [--build-space MB]
 #
 #   --checks          also clang-format and clang-tidy, for the checks of the sources
 #   --arm64           also a compiler and libraries for 64-bit Arm, and qemu, for the tests of the kernels
+#   --cuda-compiler   also nvcc 13 into .deps/cuda, where the machine has none: the tests compile the kernels
 #   --build-space MB  ask for so much free disk space besides, for the build that follows
 #
 # Debian packages come by apt (as root, or through sudo). LibTorch comes as pinned wheels into .deps/libtorch,
@@ -14,7 +15,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$root/.deps
 libtorch=$deps/libtorch
+cuda=$deps/cuda
 requirements=$root/launch/requirements-libtorch.txt
+cuda_requirements=$root/launch/requirements-cuda-compiler.txt
 log=$deps/setup.log
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
@@ -30,9 +33,11 @@ packages_space=1300   # every package of the lists but those for arm64, with its
 arm64_space=400       # the compiler for arm64 and qemu, with their archives
 download_space=1200   # the largest moment of the download: pip's own copy beside the wheels
 unpacked_space=550    # .deps/libtorch
+cuda_space=600        # .deps/cuda, with its wheels while they are unpacked
 
 checks=no
 arm64=no
+cuda_compiler=no
 build_space=0
 apt=()                # the command that runs apt-get as root
 work=                 # the temporary folder of install_libtorch
@@ -50,13 +55,14 @@ read_options() {
     case $1 in
       --checks) checks=yes ;;
       --arm64) arm64=yes ;;
+      --cuda-compiler) cuda_compiler=yes ;;
       --build-space)
         [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "setup: --build-space expects a number of MB, found '${2:-}'" >&2; exit 2; }
         build_space=$2
         shift
         ;;
       -h | --help) usage; exit 0 ;;
-      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --build-space MB and --help" >&2; exit 2 ;;
+      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --cuda-compiler, --build-space MB and --help" >&2; exit 2 ;;
     esac
     shift
   done
@@ -81,12 +87,22 @@ check_system() {
   esac
 }
 
-# What identifies the unpacked LibTorch: names, versions and checksums of the wheels.
-wanted_stamp() { grep -v '^#' "$requirements" | grep -oE '[a-z-]+==[0-9.]+|sha256:[0-9a-f]{64}'; }
+# What identifies the unpacked wheels of the list $1: names, versions and checksums.
+wanted_stamp() { grep -v '^#' "$1" | grep -oE '[a-z-]+==[0-9.]+|sha256:[0-9a-f]{64}'; }
 
 libtorch_ready() {
   [ -f "$libtorch/torch/lib/libtorch_cpu.so" ] && [ -f "$libtorch/torch/include/ATen/ATen.h" ] &&
-    [ "$(cat "$libtorch/.complete" 2>/dev/null)" = "$(wanted_stamp)" ]
+    [ "$(cat "$libtorch/.complete" 2>/dev/null)" = "$(wanted_stamp "$requirements")" ]
+}
+
+# A toolkit of the machine, as cmake/SbmCuda.cmake looks for it, or the one in .deps.
+cuda_ready() {
+  local folder
+  for folder in "${CUDA_HOME:-}" /usr/local/cuda; do
+    [ -n "$folder" ] && [ -x "$folder/bin/nvcc" ] &&
+      grep -qE 'define CUDART_VERSION +13' "$folder/include/cuda_runtime_api.h" 2>/dev/null && return 0
+  done
+  [ "$(cat "$cuda/.complete" 2>/dev/null)" = "$(wanted_stamp "$cuda_requirements")" ]
 }
 
 check_given_torch() {
@@ -157,25 +173,25 @@ install_packages() {
   fi
 }
 
-# Downloads the pinned wheels into the folder $1.
+# Downloads the wheels of the list $2 into the folder $1, for which there must be $3 MB.
 download_wheels() {
   local python problem platform
   local options=(--no-deps --require-hashes --only-binary=:all: --no-cache-dir --retries 3
     --disable-pip-version-check --implementation cp --python-version 311 --abi cp311 --dest "$1")
   # pip does not conclude from a newer manylinux that it may take an older one.
-  for platform in manylinux_2_28 manylinux_2_27 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
+  for platform in manylinux_2_28 manylinux_2_27 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014 manylinux_2_12; do
     options+=(--platform "${platform}_x86_64")
   done
   [ -t 1 ] || options+=(--progress-bar off)
   python=$(find_pip) || fail "python3 has no pip although python3-pip is installed; try: /usr/bin/python3 -m pip --version"
   # A temporary folder of our own: /tmp may be small, and a killed run leaves nothing outside .deps.
-  if ! TMPDIR=$1 PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download "${options[@]}" -r "$requirements" 2>"$log"; then
+  if ! TMPDIR=$1 PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download "${options[@]}" -r "$2" 2>"$log"; then
     problem=$(grep -m1 '^ERROR: ' "$log" || tail -n 1 "$log")
     # On a full disk the log is cut off too, after pip's complaint that it cannot write it.
     if grep -qE 'No space left|Logging error' "$log"; then
-      fail "the download ran out of disk space: $download_space MB are needed in $deps."
+      fail "the download ran out of disk space: $3 MB are needed in $deps."
     elif grep -q 'DO NOT MATCH THE HASHES' "$log"; then
-      fail "a downloaded wheel does not have the checksum pinned in $requirements, so it was not used."
+      fail "a downloaded wheel does not have the checksum pinned in $2, so it was not used."
     elif grep -qE 'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Failed to establish|ConnectionReset|IncompleteRead' "$log"; then
       fail "pip could not reach the Python package index: check the network or the proxy, or name an existing LibTorch 2.11 with SBM_TORCH_DIR."
     fi
@@ -199,7 +215,7 @@ unpack_wheels() {
   done
   missing=$(ldd "$2/torch/lib/libtorch_cpu.so" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
   [ -z "$missing" ] || fail "the unpacked LibTorch lacks libraries that it needs: $missing"
-  wanted_stamp >"$2/.complete"
+  wanted_stamp "$requirements" >"$2/.complete"
 }
 
 # Nothing of a run that is killed half-way is ever seen: the tree is made beside its place and renamed.
@@ -208,13 +224,35 @@ install_libtorch() {
   work=$(mktemp -d "$deps/libtorch.tmp.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   mkdir "$work/wheels"
-  download_wheels "$work/wheels"
+  download_wheels "$work/wheels" "$requirements" "$download_space"
   say "unpacking into $libtorch"
   unpack_wheels "$work/wheels" "$work/libtorch"
   chmod 755 "$work/libtorch"
   sync -f "$work/libtorch/.complete"
   if [ -e "$libtorch" ]; then mv "$libtorch" "$work/replaced"; fi
   mv "$work/libtorch" "$libtorch"
+  rm -rf "$work"
+  trap - EXIT
+}
+
+# The wheels lie side by side as a toolkit: bin, include, nvvm.
+install_cuda_compiler() {
+  local wheel
+  rm -rf "$deps"/cuda.tmp.*
+  work=$(mktemp -d "$deps/cuda.tmp.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/wheels" "$work/cuda"
+  download_wheels "$work/wheels" "$cuda_requirements" "$cuda_space"
+  for wheel in "$work"/wheels/*.whl; do
+    unzip -q -o "$wheel" -d "$work/cuda" >>"$log" 2>&1 ||
+      fail "could not unpack $(basename "$wheel"): $(tail -n 1 "$log") ($cuda_space MB are needed in $deps)"
+  done
+  # unzip knows nothing of the wheels' permissions.
+  chmod 755 "$work/cuda" "$work"/cuda/nvidia/cu13/bin/* "$work"/cuda/nvidia/cu13/nvvm/bin/*
+  "$work/cuda/nvidia/cu13/bin/nvcc" --version >>"$log" 2>&1 || fail "the downloaded nvcc does not start: $(tail -n 1 "$log")"
+  wanted_stamp "$cuda_requirements" >"$work/cuda/.complete"
+  rm -rf "$cuda"
+  mv "$work/cuda" "$cuda"
   rm -rf "$work"
   trap - EXIT
 }
@@ -263,6 +301,12 @@ main() {
     find_pip >/dev/null || wanted+=(python3-pip)
     wanted+=(unzip ca-certificates)
   fi
+  local need_cuda=no
+  if [ "$cuda_compiler" = yes ] && ! cuda_ready; then
+    need_cuda=yes
+    find_pip >/dev/null || wanted+=(python3-pip)
+    wanted+=(unzip ca-certificates)
+  fi
   local missing_arm64=0
   for package in "${wanted[@]}"; do
     installed "$package" && continue
@@ -272,12 +316,16 @@ main() {
 
   local tree_space=$build_space
   [ "$need_libtorch" = no ] || tree_space=$((tree_space + download_space + unpacked_space))
+  [ "$need_cuda" = no ] || tree_space=$((tree_space + cuda_space))
   if [ ${#missing[@]} -gt 0 ]; then
     say "will install with apt: ${missing[*]}"
     find_apt "${missing[@]}"
   fi
   if [ "$need_libtorch" = yes ]; then
-    say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp | grep '==' | tr '\n' ' ')"
+    say "will download into .deps/libtorch (545 MB; 520 MB stay): $(wanted_stamp "$requirements" | grep '==' | tr '\n' ' ')"
+  fi
+  if [ "$need_cuda" = yes ]; then
+    say "will download into .deps/cuda (110 MB; 280 MB stay): $(wanted_stamp "$cuda_requirements" | grep '==' | tr '\n' ' ')"
   fi
   if [ "$need_arm64" = yes ]; then
     say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
@@ -286,7 +334,7 @@ main() {
   local packages=$((packages_space * (${#missing[@]} - missing_arm64) / (${#build_packages[@]} + ${#download_packages[@]})))
   check_space $((packages + arm64_space * missing_arm64 / ${#arm64_packages[@]})) "$tree_space"
 
-  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_arm64" = yes ]; then
+  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_cuda" = yes ] || [ "$need_arm64" = yes ]; then
     mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
     exec 9>"$deps/.lock"
     flock -n 9 || { say "waiting for another set-up in $deps"; flock 9; }
@@ -299,11 +347,15 @@ main() {
     install_libtorch
     say "LibTorch is ready in $libtorch"
   fi
+  if [ "$need_cuda" = yes ] && ! cuda_ready; then
+    install_cuda_compiler
+    say "the compiler of CUDA is ready in $cuda"
+  fi
   if [ "$need_arm64" = yes ] && ! arm64_ready; then
     install_arm64_libraries
     say "libraries for arm64 are ready in $deps/arm64"
   fi
-  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ] && [ "$need_arm64" = no ]; then
+  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ] && [ "$need_cuda" = no ] && [ "$need_arm64" = no ]; then
     say "everything is there"
   fi
 }

@@ -18,7 +18,7 @@ presets=()
 pattern=
 
 # Disk space in MB of the build trees and of what ccache keeps of them, measured and rounded up.
-declare -A tree_space=([release]=1000 [asan]=1600 [tsan]=200 [arm64]=100)
+declare -A tree_space=([release]=1300 [asan]=1600 [tsan]=200 [arm64]=100)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 refuse() {
@@ -176,6 +176,7 @@ setup_options=()
 for preset in "${presets[@]}"; do
   [ -e "$root/build/$preset/build.ninja" ] || space=$((space + tree_space[$preset]))
   [ "$preset" != arm64 ] || setup_options+=(--arm64)
+  [ "$preset" != release ] || setup_options+=(--cuda-compiler)
 done
 "$root/launch/setup.sh" "${setup_options[@]}" --build-space "$space"
 
