@@ -83,8 +83,8 @@ void take_workspace(SamplingCall& call, Arena& arena) {
   take_lists(call, call.probes, arena);
 }
 
-Status check_array(const char* name, const void* array) {
-  if (array != nullptr) return {};
+Status check_array(const char* name, const void* array, bool needed = true) {
+  if (array != nullptr || !needed) return {};
   return Status::invalid(std::string(name) + ": expected an array, found null");
 }
 
@@ -119,18 +119,21 @@ Status check_call(const SamplingParams& params, const PathPlan& plan, const Samp
     return Status::invalid("workspace_bytes: expected at least " + std::to_string(needed) +
                            ", found " + std::to_string(workspace_bytes));
   }
-  for (Status status :
-       {check_array("workspace", workspace), check_array("mask", graphs.mask),
-        check_array("dense_graphs", graphs.dense_graphs),
-        check_array("dense_count", graphs.dense_count),
-        check_array("sparse_graphs", graphs.sparse_graphs),
-        check_array("sparse_count", graphs.sparse_count), check_array("weights", graphs.weights),
-        check_array("row_exponents", graphs.row_exponents),
-        check_array("key_entries", graphs.key_entries),
-        check_array("key_exponents", graphs.key_exponents),
-        check_array("edge_counts", graphs.edge_counts),
-        check_array("invalid_values", graphs.invalid_values), check_lists("edges", graphs.edges),
-        check_lists("probes", graphs.probes)}) {
+  const bool has_queries = params.queries > 0;
+  const bool has_keys = params.keys > 0;
+  for (Status status : {check_array("workspace", workspace),
+                        check_array("mask", graphs.mask, has_queries && has_keys),
+                        check_array("dense_graphs", graphs.dense_graphs),
+                        check_array("dense_count", graphs.dense_count),
+                        check_array("sparse_graphs", graphs.sparse_graphs),
+                        check_array("sparse_count", graphs.sparse_count),
+                        check_array("weights", graphs.weights, has_queries),
+                        check_array("row_exponents", graphs.row_exponents, has_queries),
+                        check_array("key_entries", graphs.key_entries, has_keys),
+                        check_array("key_exponents", graphs.key_exponents, has_keys),
+                        check_array("edge_counts", graphs.edge_counts),
+                        check_array("invalid_values", graphs.invalid_values),
+                        check_lists("edges", graphs.edges), check_lists("probes", graphs.probes)}) {
     if (!status.ok()) return status;
   }
   const bool probes = graphs.probes.capacity > 0 || graphs.probe_mask != nullptr;

@@ -9,7 +9,7 @@
 namespace sbm::cuda_host {
 namespace {
 
-// By the address behind the last byte.
+// By the address behind the last byte, of an empty region behind its place.
 using Regions = std::map<const char*, std::unique_ptr<Region>>;
 
 Regions& regions() {
@@ -35,7 +35,8 @@ void register_global(const void* begin, std::size_t bytes, const std::string& na
   region->end = region->begin + bytes;
   region->name = name;
   race::mark(*region, begin, bytes, Content::kUnwritten);
-  const char* key = region->end;
+  // An empty buffer is a region too, which must be found again to be forgotten.
+  const char* key = bytes == 0 ? region->begin + 1 : region->end;
   regions()[key] = std::move(region);
 }
 
