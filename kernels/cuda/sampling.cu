@@ -199,7 +199,8 @@ Status sample_graphs(const SamplingParams& params, const PathPlan& plan,
   call.exploration = exploration_units(params.exploration);
   call.probe_units = static_cast<std::uint64_t>(std::nearbyint(params.probe_rate * kUnits));
   const std::uint64_t unprobed = (std::uint64_t{1} << 32) - call.probe_units;
-  call.probe_hazard = unprobed == 0 ? 0 : negative_log(unprobed << 32);
+  const bool skips = call.probe_units != 0 && unprobed != 0;
+  call.probe_hazard = skips ? negative_log(unprobed << 32) : 0;
   call.path = plan.path;
   call.sparse_below =
       static_cast<std::uint64_t>(std::min(std::nearbyint(plan.sparse_below * kUnits), kUnits - 1));

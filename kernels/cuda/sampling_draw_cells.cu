@@ -164,14 +164,16 @@ __device__ void load_keys(const SamplingCall& call, std::int64_t graph, std::int
         unit % kStepUnits;
     to.entries[place] = number < call.keys ? call.key_row(graph, number)[unit] : zero;
   }
+  const std::uint64_t* bits = call.key_bits + graph / call.heads * call.key_tiles + first_tile;
   for (int i = static_cast<int>(threadIdx.x); i < tiles * kMaskTile; i += kThreads) {
-    const std::int32_t number = first_tile * kMaskTile + i;
-    to.exponents[i] = number < call.keys ? call.out.key_exponents[graph * call.keys + number]
-                                         : kLargestMembershipExponent;
+    const std::int64_t number = std::int64_t{first_tile} * kMaskTile + i;
+    // Padding must not need the slower form.
+    const bool valid = (bits[i / kMaskTile] >> (i % kMaskTile) & 1) != 0;
+    to.exponents[i] =
+        valid ? call.out.key_exponents[graph * call.keys + number] : kLargestMembershipExponent;
   }
   for (int i = static_cast<int>(threadIdx.x); i < tiles; i += kThreads) {
-    to.valid[i] =
-        to_mask_order(call.key_bits[graph / call.heads * call.key_tiles + first_tile + i]);
+    to.valid[i] = to_mask_order(bits[i]);
   }
 }
 
