@@ -30,6 +30,7 @@ std::string describe_within(const Region& region, const void* address) {
 }  // namespace
 
 void register_global(const void* begin, std::size_t bytes, const std::string& name) {
+  if (bytes == 0) return;  // it would have no address of its own, nor be found again
   auto region = std::make_unique<Region>();
   region->begin = static_cast<const char*>(begin);
   region->end = region->begin + bytes;
