@@ -1,0 +1,10 @@
+#include "kernels/cuda/attention_dense_backward_launch.cuh"
+#include "kernels/cuda/attention_dense_instances.h"
+
+namespace sbm::kernels::cuda::dense {
+
+Status backward_fp32_64(const BackwardCall& call, CUstream_st* stream) {
+  return launch_passes<float, 64, 64>(call, stream);
+}
+
+}  // namespace sbm::kernels::cuda::dense
