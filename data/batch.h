@@ -25,9 +25,10 @@ struct Batch {
   /// [size], only when samples have two parts: tokens of the first one, its special tokens
   /// included; at most `lengths`. The token at position p belongs to part p >= first_lengths.
   std::vector<std::int32_t> first_lengths;
-  std::vector<std::int32_t> labels;        ///< [size] for kClass, else empty
-  std::vector<float> scores;               ///< [size] for kScore, else empty
-  std::vector<std::int32_t> token_labels;  ///< [size, padded_length] for kPerToken, else empty
+  std::vector<std::int32_t> labels;  ///< [size] for kClass, else empty
+  std::vector<float> scores;         ///< [size] for kScore, else empty
+  /// [size, padded_length] for kPerToken and after mask_batch(), else empty; -1: no target.
+  std::vector<std::int32_t> token_labels;
 };
 
 }  // namespace sbm::data

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/dataset_index.h"
 #include "data/shard_reader.h"
+#include "data/vocabulary.h"
 
 namespace sbm::data {
 
@@ -24,6 +25,7 @@ struct Dataset::State {
   std::vector<std::string> label_names;
   std::int32_t vocabulary_size = 0;
   std::optional<WordPieceIds> word_pieces;
+  std::string vocabulary_hash;
   std::int64_t longest = 0;
   std::uint64_t samples = 0;
   std::vector<ShardReader> shards;
@@ -77,6 +79,9 @@ Dataset Dataset::open(const std::filesystem::path& folder, const std::string& sp
   state->label_names.assign(index.label_names().begin(), index.label_names().end());
   state->vocabulary_size = index.vocabulary_size();
   state->word_pieces = word_pieces_from(index);
+  for (const SourceFile& source : index.recipe().sources()) {
+    if (source.name() == kVocabularySource) state->vocabulary_hash = source.xxh3_128();
+  }
   state->longest = checked_cast<std::int64_t>(found->longest(), "longest sample");
   for (const Shard& shard : found->shards()) {
     state->first_ids.push_back(state->samples);
@@ -101,6 +106,7 @@ std::int32_t Dataset::token_offset() const { return state_->token_offset; }
 const std::vector<std::string>& Dataset::label_names() const { return state_->label_names; }
 std::int32_t Dataset::vocabulary_size() const { return state_->vocabulary_size; }
 const std::optional<WordPieceIds>& Dataset::word_pieces() const { return state_->word_pieces; }
+const std::string& Dataset::vocabulary_hash() const { return state_->vocabulary_hash; }
 std::int64_t Dataset::longest() const { return state_->longest; }
 const std::string& Dataset::fingerprint() const { return state_->fingerprint; }
 

@@ -57,6 +57,9 @@ class Dataset {
   [[nodiscard]] std::int32_t token_offset() const;
   /// What masking asks of the vocabulary; nothing when the data set is not made for it.
   [[nodiscard]] const std::optional<WordPieceIds>& word_pieces() const;
+  /// XXH3-128 in hex of the vocabulary file that the ids belong to; empty for ids that no file
+  /// decided (bytes, pixels, symbols).
+  [[nodiscard]] const std::string& vocabulary_hash() const;
   [[nodiscard]] std::int64_t longest() const;  ///< tokens of the longest sample
   /// XXH3-128 in hex of the folder's index: the identity of the data, kept in checkpoints.
   [[nodiscard]] const std::string& fingerprint() const;

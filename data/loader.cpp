@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -40,6 +41,12 @@ void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
           fmt::format("expected a maximum length above 0 and buckets and parts of at least 0, "
                       "found {}, {} and {}",
                       lengths.max_length, lengths.granularity, lengths.part_length));
+  if (plan.masking) {
+    check_masking_rules(*plan.masking);
+    require(dataset.word_pieces().has_value(),
+            fmt::format("cannot mask the tokens of {}: its data say nothing of word pieces",
+                        dataset.task()));
+  }
   require(plan.prefetch > 0,
           fmt::format("expected at least 1 micro-batch of prefetch, found {}", plan.prefetch));
 }
@@ -50,8 +57,14 @@ class Cursor {
   Cursor(const Dataset& dataset, const TrainingPlan& plan)
       : dataset_(dataset), plan_(plan), step_(static_cast<std::uint64_t>(plan.first_step)) {}
 
-  /// Sample ids of the next micro-batch, valid until the next call.
-  const std::vector<std::uint64_t>& next() {
+  /// One micro-batch: its samples, and the epoch of each when they are to be masked.
+  struct Part {
+    std::vector<std::uint64_t> ids;
+    std::vector<std::uint64_t> epochs;
+  };
+
+  /// The next micro-batch, valid until the next call.
+  const Part& next() {
     if (next_ == plan_.last_micro_batch) {
       next_ = plan_.first_micro_batch;
       ++step_;
@@ -70,14 +83,34 @@ class Cursor {
     for (std::uint64_t i = 0; i < size; ++i) {
       ids.push_back(sample_at(plan_.seed, dataset_.size(), step_ * size + i));
     }
-    step_batches_ = cut_by_length(dataset_, ids, plan_.micro_batch, plan_.lengths);
+    for (std::vector<std::uint64_t>& part :
+         cut_by_length(dataset_, ids, plan_.micro_batch, plan_.lengths)) {
+      step_batches_.push_back({std::move(part), {}});
+    }
+    if (plan_.masking) note_epochs(ids);
+  }
+
+  // `ids` in the order of their positions. A sample that a step takes in several epochs gets them
+  // in their order.
+  void note_epochs(const std::vector<std::uint64_t>& ids) {
+    std::multimap<std::uint64_t, std::uint64_t> epochs;  // of one id in the order of the positions
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      epochs.emplace(ids[i], (step_ * ids.size() + i) / dataset_.size());
+    }
+    for (Part& part : step_batches_) {
+      for (const std::uint64_t id : part.ids) {
+        const auto first = epochs.lower_bound(id);
+        part.epochs.push_back(first->second);
+        epochs.erase(first);
+      }
+    }
   }
 
   const Dataset& dataset_;
   TrainingPlan plan_;
   std::uint64_t step_;
   std::int64_t next_ = plan_.first_micro_batch;
-  std::vector<std::vector<std::uint64_t>> step_batches_;
+  std::vector<Part> step_batches_;
 };
 
 }  // namespace
@@ -116,7 +149,11 @@ class TrainingLoader::Worker {
     try {
       Cursor cursor(dataset_, plan_);
       while (wait_for_room()) {
-        Batch batch = collate(dataset_, cursor.next(), plan_.lengths);
+        const Cursor::Part& part = cursor.next();
+        Batch batch = collate(dataset_, part.ids, plan_.lengths);
+        if (plan_.masking) {
+          mask_batch(*plan_.masking, *dataset_.word_pieces(), plan_.seed, part.epochs, batch);
+        }
         const std::scoped_lock lock(mutex_);
         ready_.push_back(std::move(batch));
         changed_.notify_all();

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "data/length_buckets.h"
+#include "data/token_masking.h"
 
 namespace sbm::data {
 
@@ -21,6 +23,8 @@ struct TrainingPlan {
   std::int64_t last_micro_batch = 0;
   std::int64_t first_step = 0;  ///< where to begin (resume)
   LengthBuckets lengths;
+  /// Each sample is masked by its seed, epoch and id; asks for Dataset::word_pieces().
+  std::optional<MaskingRules> masking{};
   int prefetch = 2;  ///< micro-batches prepared ahead by a thread of the loader
 };
 

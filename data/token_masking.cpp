@@ -85,4 +85,23 @@ MaskedTokens mask_tokens(const MaskingRules& rules, const WordPieceIds& pieces, 
   return masked;
 }
 
+void mask_batch(const MaskingRules& rules, const WordPieceIds& pieces, std::uint64_t seed,
+                std::span<const std::uint64_t> epochs, Batch& batch) {
+  if (std::ssize(epochs) != batch.size) {
+    throw InternalError(
+        fmt::format("masking: {} epochs for {} samples", epochs.size(), batch.size));
+  }
+  batch.token_labels.assign(batch.tokens.size(), -1);
+  for (std::size_t row = 0; row < epochs.size(); ++row) {
+    const std::size_t begin = row * static_cast<std::size_t>(batch.padded_length);
+    const auto tokens =
+        std::span(batch.tokens).subspan(begin, static_cast<std::size_t>(batch.lengths[row]));
+    const MaskedTokens masked =
+        mask_tokens(rules, pieces, seed, epochs[row], batch.sample_ids[row], tokens);
+    for (std::size_t i = 0; i < masked.positions.size(); ++i) {
+      batch.token_labels[begin + static_cast<std::size_t>(masked.positions[i])] = masked.labels[i];
+    }
+  }
+}
+
 }  // namespace sbm::data

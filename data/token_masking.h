@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
+#include "data/batch.h"
 #include "data/word_piece_ids.h"
 
 namespace sbm::data {
@@ -36,5 +38,14 @@ void check_masking_rules(const MaskingRules& rules);
 [[nodiscard]] MaskedTokens mask_tokens(const MaskingRules& rules, const WordPieceIds& pieces,
                                        std::uint64_t seed, std::uint64_t epoch,
                                        std::uint64_t sample, std::span<std::int32_t> tokens);
+
+/// The epoch that evaluation masks under: no training comes to it, so a split has one set of masks,
+/// and none that was trained on.
+inline constexpr std::uint64_t kEvaluationEpoch = std::numeric_limits<std::uint64_t>::max();
+
+/// mask_tokens() for each sample of a batch without labels; `epochs` [size]. Batch::token_labels is
+/// then the true id where a token is to be predicted, else -1.
+void mask_batch(const MaskingRules& rules, const WordPieceIds& pieces, std::uint64_t seed,
+                std::span<const std::uint64_t> epochs, Batch& batch);
 
 }  // namespace sbm::data

@@ -47,4 +47,19 @@ BatchTensors batch_tensors(const data::Batch& batch) {
   return result;
 }
 
+BatchTensors masked_tensors(const data::Batch& batch) {
+  std::vector<std::int64_t> places;
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < batch.token_labels.size(); ++i) {
+    if (batch.token_labels[i] < 0) continue;
+    places.push_back(static_cast<std::int64_t>(i));
+    ids.push_back(batch.token_labels[i]);
+  }
+  BatchTensors result;
+  result.input = encoder_input(batch);
+  result.input.places = copied(places, {std::ssize(places)}, at::kLong, at::kLong);
+  result.targets = copied(ids, {std::ssize(ids)}, at::kInt, at::kLong);
+  return result;
+}
+
 }  // namespace sbm::trainer

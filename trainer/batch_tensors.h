@@ -16,11 +16,15 @@ EncoderInput encoder_input(const data::Batch& batch);
 /// The tensors of one micro-batch. The batch must live on, as for encoder_input().
 struct BatchTensors {
   EncoderInput input;
-  /// int64 [batch] or [batch, tokens], kIgnoredTarget where there is none; scores: float [batch].
+  /// int64 [batch] or [batch, tokens], kIgnoredTarget where there is none; scores: float [batch];
+  /// masked language: the true ids at input.places, [targets].
   at::Tensor targets;
 };
 
 /// Throws InternalError when the batch has no labels.
 BatchTensors batch_tensors(const data::Batch& batch);
+
+/// The same of a batch that data::mask_batch() has masked; fills in input.places.
+BatchTensors masked_tensors(const data::Batch& batch);
 
 }  // namespace sbm::trainer

@@ -9,7 +9,8 @@ namespace sbm::trainer {
 namespace {
 
 std::optional<double> majority_share(const data::Dataset& dataset) {
-  if (dataset.label_kind() == data::LabelKind::kScore) return std::nullopt;
+  const data::LabelKind kind = dataset.label_kind();
+  if (kind == data::LabelKind::kScore || kind == data::LabelKind::kNone) return std::nullopt;
   std::vector<std::int64_t> counts(std::max<std::size_t>(1, dataset.label_names().size()));
   std::int64_t labels = 0;
   for (std::uint64_t id = 0; id < dataset.size(); ++id) {

@@ -12,7 +12,8 @@ namespace sbm::trainer {
 /// What `sbm eval` answers.
 struct CheckpointEvaluation {
   EvaluationRecord record;
-  /// Share of the most frequent label of the split: what guessing it would score. None for scores.
+  /// Share of the most frequent label of the split: what guessing it would score. None for scores
+  /// and masked tokens.
   std::optional<double> majority_share;
 };
 

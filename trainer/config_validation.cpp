@@ -63,8 +63,17 @@ constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
 constexpr std::int64_t kWidest = 1 << 16;
 constexpr std::int64_t kLongest = 1 << 24;
 
+void check_masking(const Masking& masking, Checker& checker) {
+  if (!(masking.share() > 0.0 && masking.share() <= 1.0)) {
+    checker.wrong("task.masking.share", "a number above 0, at most 1",
+                  std::to_string(masking.share()));
+  }
+  checker.whole("task.masking.max_predictions", masking.max_predictions(), 1, kLongest);
+}
+
 void check_task(const Config& config, Checker& checker) {
   const std::string& name = config.task().name();
+  check_masking(config.task().masking(), checker);
   for (const std::string& known : known_tasks()) {
     if (name == known) return;
   }
@@ -157,6 +166,20 @@ void check_model(const Model& model, Checker& checker) {
   check_attention(model.attention(), checker);
 }
 
+void check_initialization(const Training& training, Checker& checker) {
+  const std::string& hash = training.initialize_from_hash();
+  if (hash.empty()) return;
+  const bool digits = hash.size() == 32 && hash.find_first_not_of("0123456789abcdef") == hash.npos;
+  if (!digits) {
+    checker.wrong("training.initialize_from_hash", "32 hexadecimal digits, or nothing",
+                  "\"" + hash + "\"");
+  }
+  if (training.initialize_from().empty()) {
+    checker.wrong("training.initialize_from", "what training.initialize_from_hash is the hash of",
+                  "nothing");
+  }
+}
+
 void check_training(const Training& training, Checker& checker) {
   checker.whole("training.steps", training.steps(), 1, kMostSteps);
   checker.whole("training.stop_at_step", training.stop_at_step(), 0, kMostSteps);
@@ -186,6 +209,7 @@ void check_training(const Training& training, Checker& checker) {
   checker.number("training.adam_epsilon", training.adam_epsilon(), 0.0, kInfinity, true);
   checker.whole("training.log_every", training.log_every(), 1, kMostSteps);
   checker.whole("training.length_bucket", training.length_bucket(), 0, kLongest);
+  check_initialization(training, checker);
 }
 
 void check_runtime(const Config& config, Checker& checker) {
@@ -213,13 +237,25 @@ std::vector<std::string> config_problems(const Config& config) {
 }
 
 const std::vector<std::string>& known_tasks() {
-  static const std::vector<std::string> kTasks = {
-      "lra/listops",       "lra/text",          "lra/retrieval",
-      "lra/image",         "lra/pathfinder32",  "lra/pathfinder64",
-      "lra/pathfinder128", "lra/pathfinder256", "glue/cola",
-      "glue/sst-2",        "glue/mrpc",         "glue/qqp",
-      "glue/sts-b",        "glue/mnli",         "glue/qnli",
-      "glue/rte",          "glue/wnli",         "synthetic/repeated-tokens"};
+  static const std::vector<std::string> kTasks = {"lra/listops",
+                                                  "lra/text",
+                                                  "lra/retrieval",
+                                                  "lra/image",
+                                                  "lra/pathfinder32",
+                                                  "lra/pathfinder64",
+                                                  "lra/pathfinder128",
+                                                  "lra/pathfinder256",
+                                                  "glue/cola",
+                                                  "glue/sst-2",
+                                                  "glue/mrpc",
+                                                  "glue/qqp",
+                                                  "glue/sts-b",
+                                                  "glue/mnli",
+                                                  "glue/qnli",
+                                                  "glue/rte",
+                                                  "glue/wnli",
+                                                  "pretrain/mlm",
+                                                  "synthetic/repeated-tokens"};
   return kTasks;
 }
 

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 
 #include "distributed/checkpoint/checkpoint.h"
+#include "trainer/initial_weights.h"
 #include "trainer/run_folder.h"
 #include "trainer/run_start.h"
 #include "trainer/task_data.h"
@@ -34,17 +36,21 @@ std::string dry_run(distributed::Communicator& communicator, const TrainRequest&
   require_equal_configurations(communicator, request.config);
   const auto present =
       distributed::checkpoint::list(RunFolder(request.run_directory).checkpoints());
-  if (request.resume == Resume::kAuto && !present.empty()) {
-    require_same_run(present.front().folder, request.config);
-  }
+  std::optional<std::filesystem::path> resumed;
+  if (request.resume == Resume::kAuto && !present.empty()) resumed = present.front().folder;
+  TrainRequest begun = request;
+  begun.config = note_initial_weights(communicator, request.config, resumed);
+  if (resumed) require_same_run(*resumed, begun.config);
   const std::filesystem::path place = trial.make(communicator);
   const RunFolder folder(place / "run");
   folder.create(communicator);
   const auto data_folder = prepare_data(communicator, request.config,
                                         data_root(request.config, request.run_directory, place),
                                         [](const std::string&) {});
-  TrainingRun run(communicator, request, folder, data_folder);
+  TrainingRun run(communicator, begun, folder, data_folder);
   std::string text = run.description() + "\n";
+  if (!resumed && !begun.config.training().initialize_from().empty())
+    text += run.initialize() + "\n";
   for (int i = 0; i < 2; ++i) {
     const StepStatistics step = run.step();
     text += fmt::format("step {}      loss {:.4f}, gradient norm {:.3g}, density {:.2f} %\n",

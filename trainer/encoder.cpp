@@ -64,7 +64,15 @@ Encoder::Encoder(const Model& model, const ModelParameters& parameters)
     hidden_weight_ = parameters.get("head.hidden.weight");
     hidden_bias_ = parameters.get("head.hidden.bias");
   }
-  logits_weight_ = parameters.get("head.output.weight");
+  if (shape_.masked_language) {
+    transform_weight_ = parameters.get("head.transform.weight");
+    transform_bias_ = parameters.get("head.transform.bias");
+    transform_norm_weight_ = parameters.get("head.norm.weight");
+    transform_norm_bias_ = parameters.get("head.norm.bias");
+    logits_weight_ = token_embedding_;
+  } else {
+    logits_weight_ = parameters.get("head.output.weight");
+  }
   logits_bias_ = parameters.get("head.output.bias");
 }
 
@@ -137,11 +145,24 @@ at::Tensor Encoder::encode(const EncoderInput& input, const LayerVisitor& visit)
   return norm(hidden, norm_weight_, norm_bias_);
 }
 
-at::Tensor Encoder::head(const at::Tensor& hidden, const at::Tensor& valid) const {
+at::Tensor Encoder::masked_language_head(const at::Tensor& hidden) const {
+  const at::Tensor features = norm(at::gelu(at::linear(hidden, transform_weight_, transform_bias_)),
+                                   transform_norm_weight_, transform_norm_bias_);
+  return at::linear(features, logits_weight_, logits_bias_);
+}
+
+at::Tensor Encoder::head(const at::Tensor& hidden, const EncoderInput& input) const {
+  if (shape_.masked_language) {
+    const at::Tensor& places = input.places;
+    if (!places.defined() || places.dim() != 1 || places.scalar_type() != at::kLong) {
+      throw InternalError("encoder input: expected places int64 [targets] for masked language");
+    }
+    return masked_language_head(hidden.flatten(0, 1).index_select(0, places));
+  }
   if (shape_.labels == data::LabelKind::kPerToken) {
     return at::linear(hidden, logits_weight_, logits_bias_);
   }
-  const at::Tensor shown = valid.to(at::kFloat);
+  const at::Tensor shown = input.valid.to(at::kFloat);
   const at::Tensor weights = (shown / shown.sum(1, true)).unsqueeze(1);
   at::Tensor pooled = at::matmul(weights, hidden).squeeze(1);
   if (shape_.parts == SampleParts::kDocuments) {
@@ -163,7 +184,7 @@ EncoderOutput Encoder::forward(const EncoderInput& input) const {
     densities.push_back(attention.expected_density);
     counts.push_back(attention.edge_counts);
   });
-  EncoderOutput output = {head(hidden, sequences.valid), at::stack(densities), at::stack(counts),
+  EncoderOutput output = {head(hidden, sequences), at::stack(densities), at::stack(counts),
                           sequences.valid};
   if (apart) {
     output.expected_density = output.expected_density.unflatten(1, {-1, 2}).mean(2);

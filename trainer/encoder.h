@@ -16,7 +16,7 @@ namespace sbm::trainer {
 /// What a forward pass gives.
 struct EncoderOutput {
   /// float [batch, classes], or [batch, tokens, classes] with per-token labels; for scores the
-  /// predicted ones, [batch, 1].
+  /// predicted ones, [batch, 1]; for masked language [targets, vocabulary].
   at::Tensor logits;
   at::Tensor expected_density;  ///< float [layers, batch, heads], differentiable; 1 for FULL
   /// int64 [layers, batch, heads, 3]: drawn edges, forced diagonal edges, valid cells.
@@ -27,11 +27,12 @@ struct EncoderOutput {
 /// The SBM-Transformer encoder and its head (docs/method.md): token, learned position and, for
 /// pairs in one sequence, segment embeddings, pre-LN blocks of attention and a GELU MLP, a final
 /// norm; then mean pooling over valid tokens and Linear-ReLU-Linear for a class or a score a
-/// sample, or one Linear a token. Two documents are encoded apart, each cut to model.max_length;
-/// the head then takes [x0, x1, x0 * x1, x0 - x1] of the pooled two. Densities and edges of a
-/// sample are then the mean and the sums over its documents. Dropout stands
-/// where the published code has it: after the embeddings, after attention, after GELU, after the
-/// MLP.
+/// sample, or one Linear a token. Masked language: at EncoderInput::places only, because a
+/// vocabulary of logits for every token would dwarf the encoder, Linear, GELU, norm and the
+/// transposed token embeddings with a bias of their own. Two documents are encoded apart, each cut
+/// to model.max_length; the head then takes [x0, x1, x0 * x1, x0 - x1] of the pooled two. Densities
+/// and edges of a sample are then the mean and the sums over its documents. Dropout stands where
+/// the published code has it: after the embeddings, after attention, after GELU, after the MLP.
 class Encoder {
  public:
   /// `parameters` outlives the encoder; their memory is read anew in every forward pass.
@@ -60,14 +61,17 @@ class Encoder {
   [[nodiscard]] at::Tensor embed(const EncoderInput& input) const;
   [[nodiscard]] at::Tensor feed_forward(const Block& block, const at::Tensor& hidden,
                                         const EncoderInput& input, std::int64_t layer) const;
-  [[nodiscard]] at::Tensor head(const at::Tensor& hidden, const at::Tensor& valid) const;
+  [[nodiscard]] at::Tensor head(const at::Tensor& hidden, const EncoderInput& input) const;
+  [[nodiscard]] at::Tensor masked_language_head(const at::Tensor& hidden) const;
 
   Model model_;
   ModelShape shape_;
   at::Tensor token_embedding_, position_embedding_, segment_embedding_;
   std::vector<Block> blocks_;
   at::Tensor norm_weight_, norm_bias_;
-  at::Tensor hidden_weight_, hidden_bias_;  ///< of the head for a class or a score
+  at::Tensor hidden_weight_, hidden_bias_;        ///< of the head for a class or a score
+  at::Tensor transform_weight_, transform_bias_;  ///< of the head for masked language
+  at::Tensor transform_norm_weight_, transform_norm_bias_;
   at::Tensor logits_weight_, logits_bias_;
 };
 

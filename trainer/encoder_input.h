@@ -16,6 +16,8 @@ struct EncoderInput {
   at::Tensor valid;   ///< bool [batch, tokens]; a row has at least one
   /// int64 [batch], tokens of the first of two parts; undefined when samples have one part.
   at::Tensor first_lengths;
+  /// int64 [targets], ascending row * tokens + column: where a masked-language model predicts.
+  at::Tensor places;
   std::span<const std::uint64_t> sample_ids;  ///< [batch]
   /// [batch], which sequence of its sample a row is; empty: samples have one.
   std::span<const std::uint32_t> sequences;

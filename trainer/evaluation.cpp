@@ -57,6 +57,16 @@ std::map<std::string, double> score_metrics_of(const ScorePairs& pairs,
   return score_metrics(predictions, targets);
 }
 
+data::Batch next_batch(data::EvaluationBatches& batches, std::int64_t index,
+                       const data::Dataset& dataset, const EvaluationOptions& options) {
+  data::Batch batch = batches.batch(index);
+  if (options.masking) {
+    const std::vector<std::uint64_t> epochs(batch.sample_ids.size(), data::kEvaluationEpoch);
+    data::mask_batch(*options.masking, *dataset.word_pieces(), options.seed, epochs, batch);
+  }
+  return batch;
+}
+
 }  // namespace
 
 AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
@@ -78,7 +88,8 @@ AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
 
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
                           const data::Dataset& dataset, const EvaluationOptions& options) {
-  if (dataset.label_kind() == data::LabelKind::kNone) {
+  const bool masked = encoder.shape().masked_language;
+  if (dataset.label_kind() == data::LabelKind::kNone && !masked) {
     throw DataError("split " + dataset.split() + " of " + dataset.task() +
                     " has no labels: expected a labelled split to evaluate on");
   }
@@ -92,8 +103,8 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
   ScorePairs scores;
   for (std::int64_t index = run.begin; index < run.end; ++index) {
     if (options.heartbeat) options.heartbeat();
-    const data::Batch batch = batches.batch(index);
-    const BatchTensors tensors = batch_tensors(batch);
+    const data::Batch batch = next_batch(batches, index, dataset, options);
+    const BatchTensors tensors = masked ? masked_tensors(batch) : batch_tensors(batch);
     const AveragedDraws draws = average_draws(encoder, tensors.input, options);
     const std::vector<double> packed =
         count_totals(labels, draws.predictions, tensors.targets, draws.valid, draws.edge_counts)

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "data/dataset.h"
 #include "data/length_buckets.h"
+#include "data/token_masking.h"
 #include "distributed/communicator.h"
 #include "trainer/encoder.h"
 #include "trainer/telemetry.h"
@@ -18,6 +20,8 @@ struct EvaluationOptions {
   std::uint64_t seed = 0;        ///< of the masks
   std::int32_t draws = 1;        ///< masks a sample; the predictions are averaged
   MaskControl mask = MaskControl::kLearned;
+  /// Of masked language, whose masked tokens are the same in every evaluation and every draw.
+  std::optional<data::MaskingRules> masking{};
   std::function<void()> heartbeat = {};  ///< called before each micro-batch
 };
 

@@ -57,8 +57,8 @@ ModelShape shape_without_labels(const data::Dataset& dataset, const std::filesys
 }
 
 ModelShape shape_of(const data::Dataset& dataset, const std::filesystem::path& folder) {
-  return dataset.task_label_kind() == data::LabelKind::kNone ? shape_without_labels(dataset, folder)
-                                                             : model_shape(dataset);
+  const ModelShape shape = model_shape(dataset);
+  return shape.labels == data::LabelKind::kNone ? shape_without_labels(dataset, folder) : shape;
 }
 
 // Class ids mean what the training data called them.
@@ -103,8 +103,9 @@ LoadedModel::LoadedModel(distributed::Communicator& communicator, const LoadRequ
       step_(load_weights(communicator, request, data_folder_, dataset_, parameters_)),
       encoder_(config_.model(), parameters_),
       label_names_(agreed_labels(request.checkpoint, dataset_)) {
-  if (parameters_.shape().labels == data::LabelKind::kScore) return;
-  for (auto id = std::ssize(label_names_); id < parameters_.shape().classes; ++id) {
+  const ModelShape& shape = parameters_.shape();
+  if (shape.labels == data::LabelKind::kScore || shape.masked_language) return;
+  for (auto id = std::ssize(label_names_); id < shape.classes; ++id) {
     label_names_.push_back(std::to_string(id));
   }
 }
@@ -116,7 +117,8 @@ EvaluationOptions LoadedModel::evaluation_options(std::optional<std::int32_t> dr
           .lengths = length_buckets(dataset_, config_),
           .seed = training.seed(),
           .draws = draws.value_or(training.evaluation_draws()),
-          .mask = mask};
+          .mask = mask,
+          .masking = masking_rules(config_)};
 }
 
 }  // namespace sbm::trainer

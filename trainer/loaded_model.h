@@ -47,7 +47,7 @@ class LoadedModel {
   /// How the run evaluated, but for what is given; heartbeat is left empty.
   [[nodiscard]] EvaluationOptions evaluation_options(std::optional<std::int32_t> draws,
                                                      MaskControl mask) const;
-  /// By class id; the id in digits where the data name no labels.
+  /// By class id; the id in digits where the data name no labels. None of scores and of pieces.
   [[nodiscard]] const std::vector<std::string>& label_names() const { return label_names_; }
 
  private:

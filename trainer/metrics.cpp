@@ -55,6 +55,17 @@ void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, T
   totals.false_negative = count(is_one) - totals.true_positive;
 }
 
+/// What does not depend on the kind of the targets.
+void count_inputs(const at::Tensor& valid, const at::Tensor& edge_counts, Totals& totals) {
+  totals.samples = static_cast<double>(edge_counts.size(1));
+  totals.tokens = count(valid);
+  totals.positions = static_cast<double>(valid.numel());
+  const at::Tensor counts = edge_counts.sum(1);  // over the batch: [layers, heads, 3]
+  totals.drawn_edges = to_vector(counts.select(-1, 0));
+  totals.forced_edges = to_vector(counts.select(-1, 1));
+  totals.valid_cells = to_vector(counts.select(-1, 2));
+}
+
 }  // namespace
 
 double Totals::padding() const { return positions > 0.0 ? 1.0 - tokens / positions : 0.0; }
@@ -136,13 +147,18 @@ Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const a
   } else {
     count_classes(predicted.detach().flatten(0, -2).to(at::kDouble), targets.flatten(), totals);
   }
-  totals.samples = static_cast<double>(edge_counts.size(1));
-  totals.tokens = count(valid);
-  totals.positions = static_cast<double>(valid.numel());
-  const at::Tensor counts = edge_counts.sum(1);  // over the batch: [layers, heads, 3]
-  totals.drawn_edges = to_vector(counts.select(-1, 0));
-  totals.forced_edges = to_vector(counts.select(-1, 1));
-  totals.valid_cells = to_vector(counts.select(-1, 2));
+  count_inputs(valid, edge_counts, totals);
+  return totals;
+}
+
+Totals count_masked_totals(const at::Tensor& loss_sum, const at::Tensor& logits,
+                           const at::Tensor& targets, const at::Tensor& valid,
+                           const at::Tensor& edge_counts) {
+  Totals totals;
+  totals.loss = loss_sum.item<double>();
+  totals.correct = count(logits.detach().argmax(1).eq(targets));
+  totals.targets = static_cast<double>(targets.size(0));
+  count_inputs(valid, edge_counts, totals);
   return totals;
 }
 

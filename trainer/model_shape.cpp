@@ -14,8 +14,23 @@ SampleParts sample_parts(const data::Dataset& dataset) {
 
 }  // namespace
 
+std::optional<data::MaskingRules> masking_rules(const Config& config) {
+  if (config.task().name() != "pretrain/mlm") return std::nullopt;
+  const Masking& masking = config.task().masking();
+  return data::MaskingRules{.share = masking.share(),
+                            .max_predictions = masking.max_predictions(),
+                            .whole_words = masking.whole_words()};
+}
+
 ModelShape model_shape(const data::Dataset& dataset) {
   const data::LabelKind labels = dataset.task_label_kind();
+  if (labels == data::LabelKind::kNone && dataset.word_pieces()) {
+    return {.vocabulary = dataset.vocabulary_size(),
+            .classes = dataset.vocabulary_size(),
+            .labels = data::LabelKind::kPerToken,
+            .parts = SampleParts::kOne,
+            .masked_language = true};
+  }
   const auto classes = static_cast<std::int64_t>(dataset.label_names().size());
   return {.vocabulary = dataset.vocabulary_size(),
           .classes = labels == data::LabelKind::kScore ? 1 : classes,

@@ -48,6 +48,15 @@ std::filesystem::path find_checkpoint(const std::filesystem::path& path) {
   return found.front().folder;
 }
 
+std::filesystem::path find_weights(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) {
+    throw CheckpointError(path.string() +
+                          ": expected a run folder, a checkpoint or a safetensors file, found "
+                          "nothing");
+  }
+  return std::filesystem::is_directory(path) ? find_checkpoint(path) : path;
+}
+
 Config checkpoint_configuration(const std::filesystem::path& folder) {
   return parse_config(checkpoint::inspect(folder).configuration,
                       (folder / "MANIFEST.json").string());

@@ -12,6 +12,9 @@ namespace sbm::trainer {
 /// is none.
 std::filesystem::path find_checkpoint(const std::filesystem::path& path);
 
+/// What a person means by a model to start from: a file as it is, else as find_checkpoint().
+std::filesystem::path find_weights(const std::filesystem::path& path);
+
 /// The configuration inside a checkpoint. Throws CheckpointError or ConfigError.
 Config checkpoint_configuration(const std::filesystem::path& checkpoint);
 

@@ -36,9 +36,13 @@ class Listing {
     parameters_.push_back({{name + ".bias", {outputs}, false}, initial});
   }
 
+  void constant(const std::string& name, std::int64_t width, double value) {
+    parameters_.push_back({{name, {width}, false}, {Initial::Law::kConstant, value}});
+  }
+
   void norm(const std::string& name, std::int64_t width) {
-    parameters_.push_back({{name + ".weight", {width}, false}, {Initial::Law::kConstant, 1.0}});
-    parameters_.push_back({{name + ".bias", {width}, false}, {Initial::Law::kConstant, 0.0}});
+    constant(name + ".weight", width, 1.0);
+    constant(name + ".bias", width, 0.0);
   }
 
   void embedding(const std::string& name, std::vector<std::int64_t> shape, double deviation) {
@@ -68,6 +72,14 @@ void list_attention(Listing& listing, const std::string& name, const Model& mode
   listing.linear(name + ".output", heads * head_dim, model.embedding_dim());
 }
 
+// The output layer of google-research/bert (run_pretraining.py, get_masked_lm_output): a transform
+// of the width, GELU, a norm, then the token embeddings and a bias a piece that starts at 0.
+void list_masked_language_head(Listing& listing, const Model& model, const ModelShape& shape) {
+  listing.linear("head.transform", model.embedding_dim(), model.embedding_dim());
+  listing.norm("head.norm", model.embedding_dim());
+  listing.constant("head.output.bias", shape.vocabulary, 0.0);
+}
+
 void list_head(Listing& listing, const Model& model, const ModelShape& shape) {
   const bool documents = shape.parts == SampleParts::kDocuments;
   switch (shape.labels) {
@@ -82,6 +94,7 @@ void list_head(Listing& listing, const Model& model, const ModelShape& shape) {
     }
     case data::LabelKind::kPerToken:
       if (documents) break;
+      if (shape.masked_language) return list_masked_language_head(listing, model, shape);
       listing.linear("head.output", model.embedding_dim(), shape.classes);
       return;
     case data::LabelKind::kNone:

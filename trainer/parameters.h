@@ -28,12 +28,16 @@ struct ModelShape {
   std::int64_t classes = 0;     ///< classes of a sample, or of a token; 1 for kScore
   data::LabelKind labels = data::LabelKind::kClass;
   SampleParts parts = SampleParts::kOne;
+  /// The labels of the tokens are the tokens themselves, where they were masked: the classes are
+  /// the vocabulary, and the head's output weights are the token embeddings.
+  bool masked_language = false;
 };
 
 /// Names, shapes and decay of a model's parameters in their documented order (docs/parameters.md).
 /// Matrices decay; biases, norms, token, position and segment embeddings do not, nor do cluster
 /// embeddings:
 /// memberships are the sigmoid of products with them, so decay would pull every membership to 1/2.
+/// Tied weights stand there once, where the encoder has them.
 /// Throws ConfigError when the labels are kNone, or labels of the tokens of two documents.
 std::vector<distributed::ParameterSpec> parameter_specs(const Model& model,
                                                         const ModelShape& shape);

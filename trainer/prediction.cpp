@@ -150,6 +150,12 @@ std::string in_order_of_ids(const std::vector<std::string>& parts, data::Evaluat
 void predict(distributed::Communicator& communicator, const Encoder& encoder,
              const data::Dataset& dataset, const std::vector<std::string>& label_names,
              const EvaluationOptions& options, const std::function<void(std::string_view)>& write) {
+  if (encoder.shape().masked_language) {
+    throw ConfigError(
+        dataset.task() +
+        ": expected a model that predicts something of a sample, found one that fills "
+        "in masked tokens: evaluate it, or fine-tune it first");
+  }
   const at::NoGradGuard no_gradients;
   const std::vector<std::string> names = quoted(label_names);
   data::EvaluationBatches batches(dataset, options.micro_batch, options.lengths);

@@ -20,9 +20,9 @@ namespace sbm::trainer {
 /// token it is `sample` and `predictions`, a name for each of the tokens that options.max_length
 /// kept; for scores `sample` and `prediction`, the mean score. `label_names` are by class id. The
 /// bytes do not depend on the world size; rank 0 holds the lines of one window of the split
-/// (data::kEvaluationWindow). Throws
-/// DivergenceError when a probability is not a number, and InternalError when the model has another
-/// number of classes.
+/// (data::kEvaluationWindow). Throws ConfigError for a masked-language model, which has nothing to
+/// say of a sample, DivergenceError when a probability is not a number, and InternalError when the
+/// model has another number of classes.
 void predict(distributed::Communicator& communicator, const Encoder& encoder,
              const data::Dataset& dataset, const std::vector<std::string>& label_names,
              const EvaluationOptions& options, const std::function<void(std::string_view)>& write);

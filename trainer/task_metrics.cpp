@@ -15,6 +15,8 @@ const std::vector<std::string>& task_metrics(const std::string& task) {
       {"glue/cola", {kMatthews, kAccuracy}},
       {"glue/mrpc", {kF1, kAccuracy}},
       {"glue/qqp", {kF1, kAccuracy}},
+      // As google-research/bert calls them (run_pretraining.py); the loss in nats a masked token.
+      {"pretrain/mlm", {kMaskedAccuracy, kMaskedLoss}},
       {"glue/sts-b", {kPearson, kSpearman}},
   };
   static const std::vector<std::string> kOthers = {kAccuracy};
@@ -28,6 +30,8 @@ std::map<std::string, double> class_metrics(const std::string& task, const Total
   std::map<std::string, double> metrics;
   for (const std::string& name : task_metrics(task)) {
     if (name == kAccuracy) metrics[name] = totals.accuracy();
+    if (name == kMaskedAccuracy) metrics[name] = totals.accuracy();
+    if (name == kMaskedLoss) metrics[name] = totals.mean_loss();
     if (name == kF1) metrics[name] = f1(totals.confusion());
     if (name == kMatthews) metrics[name] = matthews(totals.confusion());
   }
@@ -45,7 +49,9 @@ std::map<std::string, double> score_metrics(std::span<const double> predictions,
   return {{kPearson, pearson(predictions, targets)}, {kSpearman, spearman(predictions, targets)}};
 }
 
-bool is_share(const std::string& metric) { return metric == kAccuracy || metric == kF1; }
+bool is_share(const std::string& metric) {
+  return metric == kAccuracy || metric == kF1 || metric == kMaskedAccuracy;
+}
 
 std::string metric_text(const std::string& metric, double value) {
   return is_share(metric) ? fmt::format("{:.2f} %", 100.0 * value) : fmt::format("{:.4f}", value);

@@ -15,6 +15,8 @@ inline constexpr char kF1[] = "f1";
 inline constexpr char kMatthews[] = "matthews";
 inline constexpr char kPearson[] = "pearson";
 inline constexpr char kSpearman[] = "spearman";
+inline constexpr char kMaskedAccuracy[] = "masked_lm_accuracy";
+inline constexpr char kMaskedLoss[] = "masked_lm_loss";
 
 /// What a task is judged by; the first one is its main metric, which chooses the best checkpoint
 /// and ends training early. GLUE's first ones are those of its authors; every other task has the

@@ -15,6 +15,7 @@
 #include "distributed/checkpoint/run_lock.h"
 #include "distributed/stop_flag.h"
 #include "trainer/config.h"
+#include "trainer/initial_weights.h"
 #include "trainer/report.h"
 #include "trainer/run_folder.h"
 #include "trainer/run_start.h"
@@ -177,6 +178,7 @@ void say_failed(const RunFolder& folder, std::int64_t step, const std::string& w
 
 TrainResult train(distributed::Communicator& communicator, const TrainRequest& request) {
   require_equal_configurations(communicator, request.config);
+  TrainRequest begun = request;
   const RunFolder folder(request.run_directory);
   folder.create(communicator);
   const auto lock = checkpoint::lock_run(communicator, folder.path());
@@ -192,8 +194,9 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
   std::vector<std::string> warnings;
   const auto resumed = choose_checkpoint(communicator, request, folder, warnings);
   for (const std::string& warning : warnings) say("warning: " + warning);
+  begun.config = note_initial_weights(communicator, request.config, resumed);
   if (resumed) {
-    require_same_run(*resumed, request.config);
+    require_same_run(*resumed, begun.config);
     const std::string warning = warn_of_other_threads(communicator, *resumed);
     if (!warning.empty()) say("warning: " + warning);
   }
@@ -208,14 +211,16 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
             .step = step.value_or(0),
             .reason = "a signal came while data were generated"};
   }
-  TrainingRun run(communicator, request, folder, *data_folder);
+  TrainingRun run(communicator, begun, folder, *data_folder);
   say(run.description());
 
   if (resumed) {
     run.restore(*resumed);
     say(fmt::format("resumed     step {} from {}", run.state().step, resumed->string()));
+  } else if (!begun.config.training().initialize_from().empty()) {
+    say(run.initialize());
   }
-  if (first) folder.write_configuration(resolved_text(request.config));
+  if (first) folder.write_configuration(resolved_text(begun.config));
 
   std::unique_ptr<Telemetry> telemetry;
   if (first) {
@@ -231,7 +236,7 @@ TrainResult train(distributed::Communicator& communicator, const TrainRequest& r
   }
   TrainResult result;
   try {
-    result = Loop(communicator, request, folder, lock.get(), signals, run, telemetry.get(), run_id)
+    result = Loop(communicator, begun, folder, lock.get(), signals, run, telemetry.get(), run_id)
                  .train();
   } catch (const std::exception& error) {  // said where launchers look, then passed on
     if (first) {

@@ -47,25 +47,31 @@ std::int64_t TrainStep::count_targets(const std::vector<data::Batch>& batches) c
   }
   distributed::LastingVector<std::int64_t> sum = {targets};
   communicator_.all_reduce_sum(sum)->wait();
-  return sum[0];
+  // Whole words may all be longer than what is to be masked: then the loss is the 0 of no target.
+  return encoder_.shape().masked_language ? std::max<std::int64_t>(1, sum[0]) : sum[0];
 }
 
 Totals TrainStep::micro_batch(const data::Batch& batch, std::int64_t step,
                               std::int64_t global_targets) {
   const Training& training = config_.training();
-  BatchTensors tensors = batch_tensors(batch);
+  const bool masked = encoder_.shape().masked_language;
+  BatchTensors tensors = masked ? masked_tensors(batch) : batch_tensors(batch);
   tensors.input.seed = training.seed();
   tensors.input.step = static_cast<std::uint64_t>(step);
   tensors.input.training = true;
   reducer_.begin_micro_batch();
   const EncoderOutput output = encoder_.forward(tensors.input);
   const data::LabelKind labels = encoder_.shape().labels;
-  const at::Tensor loss =
-      micro_batch_loss(target_loss_sum(labels, output.logits, tensors.targets),
-                       output.expected_density, global_targets, training.global_batch_size(),
-                       density_weight(config_.model().attention(), step + 1));
+  const at::Tensor loss_sum = target_loss_sum(labels, output.logits, tensors.targets);
+  const at::Tensor loss = micro_batch_loss(loss_sum, output.expected_density, global_targets,
+                                           training.global_batch_size(),
+                                           density_weight(config_.model().attention(), step + 1));
   loss.backward();
   reducer_.end_micro_batch();
+  if (masked) {
+    return count_masked_totals(loss_sum, output.logits, tensors.targets, output.valid,
+                               output.edge_counts);
+  }
   return count_totals(labels, predictions(labels, output.logits), tensors.targets, output.valid,
                       output.edge_counts);
 }

@@ -18,6 +18,7 @@ std::string to_json(const TrainerState& state) {
       {"last_metrics", state.last_metrics},
       {"label_names", state.label_names},
   };
+  if (state.vocabulary) json["vocabulary"] = *state.vocabulary;
   return json.dump(2) + "\n";
 }
 
@@ -35,6 +36,9 @@ TrainerState trainer_state_from_json(const std::string& text) {
     json.at("evaluations_without_improvement").get_to(state.evaluations_without_improvement);
     json.at("last_metrics").get_to(state.last_metrics);
     if (json.contains("label_names")) json.at("label_names").get_to(state.label_names);
+    if (json.contains("vocabulary")) {
+      state.vocabulary = json.at("vocabulary").get<std::string>();
+    }
   } catch (const nlohmann::json::exception& error) {
     throw CheckpointError(
         std::string("trainer_state.json: expected the state of a training run, found: ") +

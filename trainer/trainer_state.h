@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct TrainerState {
   std::map<std::string, double> last_metrics;  ///< of the newest validation
   /// By class id, as the training data have them; empty in checkpoints from before they were kept.
   std::vector<std::string> label_names{};
+  /// data::Dataset::vocabulary_hash(); nothing in checkpoints from before it was kept.
+  std::optional<std::string> vocabulary{};
 };
 
 /// Deterministic JSON text: sorted keys, shortest round-trip numbers, a final newline.

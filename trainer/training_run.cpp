@@ -13,6 +13,7 @@
 #include "trainer/batch_tensors.h"
 #include "trainer/config.h"
 #include "trainer/documents.h"
+#include "trainer/initial_weights.h"
 #include "trainer/mask_picture.h"
 #include "trainer/model_shape.h"
 #include "trainer/named_checkpoint.h"
@@ -73,6 +74,7 @@ TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainReq
   parameters_.bind_gradients(reducer_.leaf());
   state_.seed = config_.training().seed();
   state_.label_names = train_.label_names();
+  state_.vocabulary = train_.vocabulary_hash();
   state_.schedule = Training::Schedule_Name(config_.training().schedule());
   start_loader();
 }
@@ -87,7 +89,8 @@ void TrainingRun::start_loader() {
                                  .first_micro_batch = reducer_.run().begin,
                                  .last_micro_batch = reducer_.run().end,
                                  .first_step = state_.step,
-                                 .lengths = length_buckets(train_, config_)});
+                                 .lengths = length_buckets(train_, config_),
+                                 .masking = masking_rules(config_)});
   train_step_ = std::make_unique<TrainStep>(communicator_, config_, encoder_, parameters_.layout(),
                                             reducer_, optimizer_, *loader_);
 }
@@ -106,8 +109,13 @@ void TrainingRun::restore(const std::filesystem::path& folder) {
   require_sampler_version(folder, restored.sampler_version);
   state_ = trainer_state_from_json(restored.trainer_state);
   state_.label_names = train_.label_names();
+  state_.vocabulary = train_.vocabulary_hash();
   optimizer_.restore(state_.step, first_moment, second_moment);
   start_loader();
+}
+
+std::string TrainingRun::initialize() {
+  return initialize_weights(communicator_, config_, train_.vocabulary_hash(), parameters_);
 }
 
 StepStatistics TrainingRun::step() {
@@ -122,7 +130,8 @@ EvaluationRecord TrainingRun::evaluate_validation() {
   EvaluationOptions options{.micro_batch = training.micro_batch_size(),
                             .lengths = length_buckets(validation_, config_),
                             .seed = training.seed(),
-                            .draws = training.evaluation_draws()};
+                            .draws = training.evaluation_draws(),
+                            .masking = masking_rules(config_)};
   options.heartbeat = [this] {
     if (request_.heartbeat) request_.heartbeat(state_.step, "evaluation");
   };

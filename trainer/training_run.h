@@ -37,6 +37,10 @@ class TrainingRun {
   /// it was trained on other data.
   void restore(const std::filesystem::path& checkpoint);
 
+  /// Collective. Before the first step of a run with training.initialize_from: puts those weights
+  /// in place and says which, a line each. As initialize_weights().
+  [[nodiscard]] std::string initialize();
+
   /// Collective. The next optimiser step; state().step grows by one.
   StepStatistics step();
 

@@ -108,7 +108,8 @@ Restored load(Communicator& communicator, const std::filesystem::path& folder,
               const FlatLayout& layout, std::span<float> weights, std::span<float> first_moment,
               std::span<float> second_moment, FileSystem& system = FileSystem::posix());
 
-/// The model's tensors as one safetensors file at `out` (temporary name, fsync, rename). Throws
+/// The model's tensors as one safetensors file at `out` (temporary name, fsync, rename), with
+/// configuration and state of the run in its metadata. Throws
 /// CheckpointError when `out` exists. Not collective.
 void export_model(const std::filesystem::path& folder, const std::filesystem::path& out,
                   FileSystem& system = FileSystem::posix());

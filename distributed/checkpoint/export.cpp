@@ -3,6 +3,7 @@
 
 #include "distributed/checkpoint/checkpoint.h"
 #include "distributed/checkpoint/checkpoint_reader.h"
+#include "distributed/checkpoint/model_weights.h"
 #include "distributed/checkpoint/tensor_file_writer.h"
 
 namespace sbm::distributed::checkpoint {
@@ -17,8 +18,10 @@ void write_model(CheckpointReader& reader, const Directory& parent, const std::s
     if (!is_moment(tensor_name)) tensors.push_back({tensor_name, tensor.type, tensor.shape});
   }
   sort_for_writing(tensors);
-  TensorFileWriter writer(parent, name, tensors, tensor_file_metadata(reader.manifest().step),
-                          kExportMode);
+  std::map<std::string, std::string> metadata = tensor_file_metadata(reader.manifest().step);
+  metadata[kConfigurationKey] = reader.manifest().configuration;
+  metadata[kTrainerStateKey] = reader.read_text(kTrainerStateName);
+  TensorFileWriter writer(parent, name, tensors, metadata, kExportMode);
   for (const TensorToWrite& tensor : tensors) {
     const TensorRecord& record = reader.manifest().tensors.at(tensor.name);
     reader.read_tensor(

@@ -37,6 +37,28 @@ inline std::string write_class_dataset(const std::filesystem::path& folder, std:
   return writer.finish();
 }
 
+/// A small data set to be masked, u8 tokens, one split "train": [CLS] 1, [SEP] 2, [MASK] 3, words
+/// from 4 on; sample i has 8 + 7 i % 23 tokens.
+inline std::string write_word_dataset(const std::filesystem::path& folder, std::uint64_t samples) {
+  DatasetDescription description;
+  description.recipe = {.task = "pretrain/mlm", .generator = "test"};
+  description.splits = {"train"};
+  description.vocabulary_size = 200;
+  description.word_pieces = {
+      .cls = 1, .sep = 2, .mask = 3, .continues = std::vector<bool>(200, false)};
+  std::filesystem::create_directories(folder);
+  DatasetWriter writer(folder, description);
+  for (std::uint64_t i = 0; i < samples; ++i) {
+    std::vector<std::uint8_t> tokens = {1};
+    for (std::uint64_t t = 0; t < 6 + 7 * i % 23; ++t) {
+      tokens.push_back(static_cast<std::uint8_t>(4 + (i * 31 + t * t) % 196));
+    }
+    tokens.push_back(2);
+    writer.add(0, {.tokens8 = tokens});
+  }
+  return writer.finish();
+}
+
 /// A small data set with a label for each token, u16 tokens, one split "train".
 inline std::string write_token_dataset(const std::filesystem::path& folder, std::uint64_t samples) {
   DatasetDescription description;

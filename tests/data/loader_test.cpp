@@ -102,6 +102,46 @@ TEST_F(TrainingLoaderTest, ABatchMayHoldSeveralEpochs) {
   }
 }
 
+// Whatever the micro-batches of a step are, each sample is masked by the epoch of its position, so
+// also where a step straddles two epochs.
+TEST_F(TrainingLoaderTest, MasksBySampleAndEpoch) {
+  const std::filesystem::path folder = folder_.path() / "words";
+  const Dataset words = (write_word_dataset(folder, 50), Dataset::open(folder, "train"));
+  TrainingPlan masked = plan();
+  masked.lengths.max_length = 40;
+  masked.masking = MaskingRules{.share = 0.3};
+  for (const std::int64_t first_step : {0, 7}) {
+    masked.first_step = first_step;
+    TrainingLoader loader(words, masked);
+    for (std::int64_t step = first_step; step < 14; ++step) {
+      std::vector<std::pair<std::uint64_t, std::vector<std::int32_t>>>
+          expected;  // id, masked tokens
+      for (auto position = static_cast<std::uint64_t>(12 * step); expected.size() < 12;
+           ++position) {
+        const std::uint64_t id = sample_at(5, 50, position);
+        const auto stored = words.sample(id).tokens8;
+        std::vector<std::int32_t> tokens(stored.begin(), stored.end());
+        (void)mask_tokens(*masked.masking, *words.word_pieces(), 5, position / 50, id, tokens);
+        expected.emplace_back(id, tokens);
+      }
+      for (int i = 0; i < 4; ++i) {
+        const Batch batch = loader.next();
+        ASSERT_EQ(batch.token_labels.size(), batch.tokens.size());
+        for (std::size_t row = 0; row < batch.sample_ids.size(); ++row) {
+          const auto begin =
+              batch.tokens.begin() + static_cast<std::ptrdiff_t>(row) * batch.padded_length;
+          const std::pair found(batch.sample_ids[row],
+                                std::vector<std::int32_t>(begin, begin + batch.lengths[row]));
+          const auto place = std::ranges::find(expected, found);
+          ASSERT_NE(place, expected.end()) << "step " << step << ", sample " << found.first;
+          expected.erase(place);
+        }
+      }
+    }
+  }
+  EXPECT_THROW(TrainingLoader(dataset_, masked), ConfigError);  // no word pieces
+}
+
 TEST_F(TrainingLoaderTest, EndsCleanlyAtAnyMoment) {
   for (int taken = 0; taken < 5; ++taken) {
     TrainingLoader loader(dataset_, plan());

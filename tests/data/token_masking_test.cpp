@@ -204,5 +204,37 @@ TEST(TokenMasking, ChecksItsRules) {
   EXPECT_THROW(check_masking_rules({.max_predictions = 0}), ConfigError);
 }
 
+TEST(MaskBatch, MasksEachSampleByItsEpoch) {
+  Batch batch;
+  batch.size = 3;
+  batch.padded_length = 30;
+  batch.sample_ids = {8, 5, 8};
+  batch.tokens.assign(90, 0);
+  for (const auto& [row, length] : {std::pair(0, 30), {1, 20}, {2, 30}}) {
+    batch.lengths.push_back(length);
+    std::ranges::copy(plain(length), batch.tokens.begin() + 30 * row);
+  }
+  const Batch before = batch;
+  const std::vector<std::uint64_t> epochs = {2, 3, 3};
+  mask_batch(MaskingRules(), pieces(), 11, epochs, batch);
+  for (std::size_t row = 0; row < 3; ++row) {
+    Tokens tokens = plain(before.lengths[row]);
+    const MaskedTokens masked =
+        mask_tokens(MaskingRules(), pieces(), 11, epochs[row], batch.sample_ids[row], tokens);
+    Tokens labels(30, -1);
+    for (std::size_t i = 0; i < masked.positions.size(); ++i) {
+      labels[static_cast<std::size_t>(masked.positions[i])] = masked.labels[i];
+    }
+    tokens.resize(30, 0);
+    const auto begin = static_cast<std::ptrdiff_t>(30 * row);
+    EXPECT_TRUE(std::equal(tokens.begin(), tokens.end(), batch.tokens.begin() + begin)) << row;
+    EXPECT_TRUE(std::equal(labels.begin(), labels.end(), batch.token_labels.begin() + begin));
+  }
+  EXPECT_FALSE(std::equal(batch.tokens.begin(), batch.tokens.begin() + 30,
+                          batch.tokens.begin() + 60));  // one sample in two epochs
+  EXPECT_THROW(mask_batch(MaskingRules(), pieces(), 11, std::span(epochs).first(2), batch),
+               InternalError);
+}
+
 }  // namespace
 }  // namespace sbm::data

@@ -141,7 +141,7 @@ TEST(Validation, AcceptsEveryConfigurationOfTheTree) {
     EXPECT_NO_THROW(static_cast<void>(load_config(entry.path().string(), {}))) << entry.path();
     ++files;
   }
-  EXPECT_GE(files, 17);
+  EXPECT_GE(files, 19);
 }
 
 TEST(Validation, AcceptsTheDefaultsOfEveryTask) {

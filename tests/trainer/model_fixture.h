@@ -34,6 +34,9 @@ inline ModelShape segment_shape() {
 inline ModelShape document_shape() {
   return {11, 4, data::LabelKind::kClass, SampleParts::kDocuments};
 }
+inline ModelShape masked_shape() {
+  return {11, 11, data::LabelKind::kPerToken, SampleParts::kOne, true};
+}
 inline ModelShape score_shape() { return {11, 1, data::LabelKind::kScore}; }
 
 /// Draws every weight anew from a normal of standard deviation .4 (norms: 1 + .4 of it), so that

@@ -15,6 +15,7 @@ namespace {
 
 using testing_support::class_shape;
 using testing_support::document_shape;
+using testing_support::masked_shape;
 using testing_support::score_shape;
 using testing_support::segment_shape;
 using testing_support::small_model;
@@ -75,6 +76,13 @@ TEST(ParameterSpecs, FollowTheConfiguration) {
   const auto of_documents = parameter_specs(model, document_shape());
   EXPECT_EQ(describe(of_documents[of_documents.size() - 4]), "head.hidden.weight [20, 48] decay");
   EXPECT_EQ(describe(parameter_specs(model, score_shape()).back()), "head.output.bias [1]");
+  std::vector<std::string> of_masked;
+  for (const auto& spec : parameter_specs(model, masked_shape())) {
+    if (spec.name.starts_with("head.")) of_masked.push_back(describe(spec));
+  }
+  EXPECT_THAT(of_masked, testing::ElementsAre("head.transform.weight [12, 12] decay",
+                                              "head.transform.bias [12]", "head.norm.weight [12]",
+                                              "head.norm.bias [12]", "head.output.bias [11]"));
   const auto specs = parameter_specs(model, class_shape());
   EXPECT_EQ(describe(specs[specs.size() - 4]), "head.hidden.weight [20, 12] decay");
   EXPECT_THROW(static_cast<void>(parameter_specs(model, {11, 4, data::LabelKind::kNone})),

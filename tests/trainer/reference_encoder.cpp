@@ -167,6 +167,28 @@ class Reference {
     return linear(inner, "head.output");
   }
 
+  /// Logits of every token. `output` names the weights of the last product.
+  [[nodiscard]] Matrix masked_language_head(const Matrix& hidden, const std::string& output) const {
+    Matrix inner = linear(hidden, "head.transform");
+    for (double& value : inner.values()) {
+      value *= 0.5 * (1.0 + std::erf(value / std::numbers::sqrt2));
+    }
+    inner = norm(inner, "head.norm");
+    const std::vector<double>& bias = weights_.at("head.output.bias");
+    const std::vector<double>& weight = weights_.at(output);
+    Matrix logits(inner.rows(), static_cast<std::int64_t>(bias.size()));
+    for (std::int64_t i = 0; i < logits.rows(); ++i) {
+      for (std::int64_t o = 0; o < logits.columns(); ++o) {
+        double sum = bias[static_cast<std::size_t>(o)];
+        for (std::int64_t c = 0; c < inner.columns(); ++c) {
+          sum += inner(i, c) * weight[static_cast<std::size_t>(o * inner.columns() + c)];
+        }
+        logits(i, o) = sum;
+      }
+    }
+    return logits;
+  }
+
  private:
   static Matrix columns(const Matrix& matrix, std::int64_t begin, std::int64_t count) {
     Matrix result(matrix.rows(), count);
@@ -244,6 +266,14 @@ ReferenceOutput reference_encoder(const Model& model, const ModelShape& shape,
   Matrix hidden = reference.embed(tokens);
   if (shape.parts == SampleParts::kSegments) reference.add_segments(hidden, first_length);
   hidden = encode(reference, std::move(hidden), masks, result.probabilities);
+  if (shape.masked_language) {
+    const bool tied = !weights.contains(kUntiedOutput);
+    result.logits =
+        reference
+            .masked_language_head(hidden, tied ? "encoder.token_embedding.weight" : kUntiedOutput)
+            .values();
+    return result;
+  }
   result.logits = shape.labels == data::LabelKind::kPerToken
                       ? reference.linear(hidden, "head.output").values()
                       : reference.head(Reference::mean(hidden)).values();

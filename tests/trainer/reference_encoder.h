@@ -23,6 +23,10 @@ using Weights = std::map<std::string, std::vector<double>>;
 
 Weights copy_weights(const ModelParameters& parameters);
 
+/// Weights with this name, [vocabulary, width], take the place of the token embeddings in the
+/// output of masked language: so each use of the tied ones can be moved by itself.
+inline constexpr char kUntiedOutput[] = "untied output";
+
 /// Masks by [layer][head], each [tokens, tokens].
 using Masks = std::vector<std::vector<Matrix>>;
 
@@ -30,7 +34,8 @@ Masks full_masks(const Model& model, std::int64_t tokens);
 Masks masks_of(const Model& model, const std::vector<MaskPicture>& pictures);
 
 struct ReferenceOutput {
-  std::vector<double> logits;  ///< [classes] or [tokens * classes]
+  /// [classes] or [tokens * classes]; of masked language for every token, masked or not.
+  std::vector<double> logits;
   /// P by [layer][head], [tokens, tokens]; SBM only.
   std::vector<std::vector<Matrix>> probabilities;
 

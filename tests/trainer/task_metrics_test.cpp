@@ -21,6 +21,7 @@ TEST(TaskMetrics, MainMetricsAreThoseOfTheBenchmark) {
   EXPECT_THAT(task_metrics("glue/sts-b"), ElementsAre("pearson", "spearman"));
   EXPECT_THAT(task_metrics("glue/sst-2"), ElementsAre("accuracy"));
   EXPECT_THAT(task_metrics("lra/listops"), ElementsAre("accuracy"));
+  EXPECT_THAT(task_metrics("pretrain/mlm"), ElementsAre("masked_lm_accuracy", "masked_lm_loss"));
   EXPECT_TRUE(judges_scores("glue/sts-b"));
   EXPECT_FALSE(judges_scores("glue/cola"));
 }
@@ -36,6 +37,8 @@ TEST(TaskMetrics, ScoresThatAreNotFiniteEndTheRun) {
 TEST(TaskMetrics, SharesAreShownInPerCent) {
   EXPECT_EQ(metric_text("accuracy", 0.5), "50.00 %");
   EXPECT_EQ(metric_text("f1", 0.8195), "81.95 %");
+  EXPECT_EQ(metric_text("masked_lm_accuracy", 0.125), "12.50 %");
+  EXPECT_EQ(metric_text("masked_lm_loss", 5.25), "5.2500");
   EXPECT_EQ(metric_text("matthews", -0.25), "-0.2500");
 }
 
