@@ -45,6 +45,8 @@ struct AttentionShape {
   std::int64_t clusters = 0;  ///< k
   float scale = 0.0F;         ///< scores are scale * Q K^T; 1 / sqrt(d) in the model
   AttentionPath path = AttentionPath::kAuto;
+  /// Share of edges among the cells from which kAuto goes by tiles; 0: the device's own constant.
+  double dense_from = 0.0;
 
   /// Probability that an edge's weight is dropped after the softmax, rounded to 1/65536; keyed and
   /// drawn on edges only. 0: no dropout.

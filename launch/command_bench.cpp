@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,7 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+#include "launch/attention_goals.h"
 #include "launch/command.h"
+#include "launch/growth_chart.h"
 #include "launch/print_json.h"
 #include "trainer/attention_benchmark.h"
 
@@ -23,9 +27,15 @@ struct AttentionOptions {
   int repeats = 9;
   bool published = false;
   bool sweep = false;
+  std::string svg;  ///< file for the chart of the sweep; empty: none
+  bool calibrate = false;
+  bool goals = false;
   double edges_per_row = 16.0;
   bool json = false;
 };
+
+// Where tiles may begin to win; the last is every cell.
+const std::vector<double> kCalibrationDensities = {0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0};
 
 // Each twice the one before.
 const std::vector<std::int64_t> kSweepLengths = {2048, 4096, 8192, 16384, 32768, 65536};
@@ -65,6 +75,7 @@ nlohmann::json as_json(const trainer::AttentionTimes& times, double mean_probabi
           {"ratio", times.ratio},
           {"input_bytes", times.input_bytes},
           {"peak_bytes", as_json(times.peak_bytes)},
+          {"state_bytes", as_json(times.state_bytes)},
           {"published", published}};
 }
 
@@ -74,10 +85,54 @@ nlohmann::json as_json(const AttentionOptions& options) {
           {"clusters", sizes.clusters}, {"threads", options.threads}, {"repeats", options.repeats}};
 }
 
+/// Writes the whole file or throws.
+void write_chart(const AttentionOptions& options, const std::vector<trainer::LengthTime>& times) {
+  const trainer::AttentionSizes& sizes = options.sizes;
+  std::ofstream file(options.svg, std::ios::binary);
+  file << growth_chart(
+      times, fmt::format("A step at {:g} edges a row: {} heads of {}, {} clusters, {} thread{}",
+                         options.edges_per_row, sizes.batch * sizes.heads, sizes.head_dim,
+                         sizes.clusters, options.threads, options.threads == 1 ? "" : "s"));
+  file.close();
+  if (!file) throw ConfigError(options.svg + ": expected a file that can be written");
+}
+
+int run_calibration(const AttentionOptions& options) {
+  const trainer::AttentionSizes& sizes = options.sizes;
+  const std::vector<trainer::PathTimes> times =
+      trainer::time_paths(sizes, kCalibrationDensities, options.repeats);
+  const double dense_from = trainer::crossing(times);
+  if (options.json) {
+    nlohmann::json answer = as_json(options);
+    answer["tokens"] = sizes.tokens;
+    answer["dense_from"] = dense_from;
+    answer["results"] = nlohmann::json::array();
+    for (const trainer::PathTimes& time : times) {
+      answer["results"].push_back({{"density", time.density},
+                                   {"sparse_seconds", time.sparse_seconds},
+                                   {"dense_seconds", time.dense_seconds},
+                                   {"ratio", time.ratio}});
+    }
+    print_json(answer);
+    return kDone;
+  }
+  std::cout << fmt::format("{:>11}{:>15}{:>15}{:>10}\n", "density", "edges", "tiles", "ratio");
+  for (const trainer::PathTimes& time : times) {
+    std::cout << fmt::format("{:>9.2f} %{:>12.1f} ms{:>12.1f} ms{:>10.3f}\n", 100.0 * time.density,
+                             1000.0 * time.sparse_seconds, 1000.0 * time.dense_seconds, time.ratio);
+  }
+  std::cout << fmt::format(
+      "For runs of these sizes on machines like this one: --set "
+      "model.attention.dense_from={:.2f}\n",
+      dense_from);
+  return kDone;
+}
+
 int run_sweep(const AttentionOptions& options) {
   const trainer::AttentionSizes& sizes = options.sizes;
   const std::vector<trainer::LengthTime> times =
       trainer::time_growth(sizes, kSweepLengths, options.edges_per_row, options.repeats);
+  if (!options.svg.empty()) write_chart(options, times);
   nlohmann::json results = nlohmann::json::array();
   if (!options.json) {
     std::cout << fmt::format(
@@ -112,7 +167,9 @@ int run_sweep(const AttentionOptions& options) {
 
 int run_attention(const AttentionOptions& options) {
   at::set_num_threads(options.threads);
+  if (options.goals) return run_attention_goals(options.repeats, options.json);
   if (options.sweep) return run_sweep(options);
+  if (options.calibrate) return run_calibration(options);
   const trainer::AttentionSizes& sizes = options.sizes;
   if (!options.json) {
     std::cout << fmt::format(
@@ -183,6 +240,19 @@ void add_bench_command(CLI::App& program, Action& action) {
       ->check(CLI::Range(0.0, 2048.0))
       ->needs(sweep)
       ->capture_default_str();
+  attention->add_option("--svg", options->svg, "A chart of --sweep as SVG, into this file")
+      ->needs(sweep);
+  CLI::Option* calibrate = attention->add_flag(
+      "--calibrate", options->calibrate,
+      "Suggest the share of edges from which heads of these sizes go by tiles on this machine");
+  calibrate->excludes(density)->excludes(published)->excludes(sweep);
+  CLI::Option* goals = attention->add_flag(
+      "--goals", options->goals, "All figures of docs/performance.md that have a goal, beside it");
+  // The goals say of which sizes.
+  for (CLI::Option* option : attention->get_options()) {
+    const std::string name = option->get_name();
+    if (name != "--goals" && name != "--repeats" && name != "--help") goals->excludes(option);
+  }
   attention->add_flag("--json", options->json, "One JSON object on stdout");
   attention->callback(
       [options, &action] { action = [options](Session&) { return run_attention(*options); }; });

@@ -53,11 +53,15 @@ class Inputs {
     }
   }
 
+  [[nodiscard]] kernels::torch::SbmAttentionResult sbm_forward(kernels::AttentionPath path) const {
+    return kernels::torch::sbm_attention(query_, key_, value_, query_membership_, key_membership_,
+                                         block_matrix_, {}, {}, mask_keys_, {}, {}, {},
+                                         {.exploration = 0.0, .path = path});
+  }
+
   /// Edges over cells of the step.
-  double sbm_step() const {
-    const auto result = kernels::torch::sbm_attention(query_, key_, value_, query_membership_,
-                                                      key_membership_, block_matrix_, {}, {},
-                                                      mask_keys_, {}, {}, {}, {.exploration = 0.0});
+  double sbm_step(kernels::AttentionPath path = kernels::AttentionPath::kAuto) const {
+    const auto result = sbm_forward(path);
     result.output.sum().backward();
     const at::Tensor counts = result.edge_counts.flatten(0, 1).sum(0);
     return (counts[0] + counts[1]).item<double>() / counts[2].item<double>();
@@ -119,6 +123,18 @@ std::optional<std::int64_t> peak_of(const Inputs& inputs, const std::function<vo
   return *peak - *before;
 }
 
+std::optional<std::int64_t> state_of(const Inputs& inputs) {
+  inputs.forget_gradients();
+  ::malloc_trim(0);
+  const std::optional<std::int64_t> before = status_bytes("VmRSS");
+  const auto result = inputs.sbm_forward(kernels::AttentionPath::kAuto);
+  // The workspace of the forward is free again.
+  ::malloc_trim(0);
+  const std::optional<std::int64_t> after = status_bytes("VmRSS");
+  if (!before || !after) return std::nullopt;
+  return *after - *before;
+}
+
 }  // namespace
 
 AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
@@ -130,6 +146,7 @@ AttentionTimes time_attention(const AttentionSizes& sizes, double density, int r
   times.density = inputs.sbm_step();
   inputs.full_step();
   times.peak_bytes = peak_of(inputs, [&] { inputs.sbm_step(); });
+  times.state_bytes = state_of(inputs);
   std::vector<double> sbm_seconds, full_seconds, ratios, published_seconds, published_ratios;
   if (published) {
     inputs.published_step();
@@ -151,6 +168,39 @@ AttentionTimes time_attention(const AttentionSizes& sizes, double density, int r
     times.published->ratio = median(published_ratios);
   }
   return times;
+}
+
+std::vector<PathTimes> time_paths(const AttentionSizes& sizes, const std::vector<double>& densities,
+                                  int repeats) {
+  if (repeats < 1) throw InternalError("attention benchmark: expected repeats > 0");
+  std::vector<PathTimes> times;
+  for (const double density : densities) {
+    const Inputs inputs(sizes, density);
+    PathTimes& time = times.emplace_back();
+    time.density = inputs.sbm_step(kernels::AttentionPath::kSparse);
+    inputs.sbm_step(kernels::AttentionPath::kDense);
+    std::vector<double> sparse_seconds, dense_seconds, ratios;
+    for (int i = 0; i < repeats; ++i) {
+      sparse_seconds.push_back(seconds([&] { inputs.sbm_step(kernels::AttentionPath::kSparse); }));
+      dense_seconds.push_back(seconds([&] { inputs.sbm_step(kernels::AttentionPath::kDense); }));
+      ratios.push_back(dense_seconds.back() / sparse_seconds.back());
+    }
+    time.sparse_seconds = median(sparse_seconds);
+    time.dense_seconds = median(dense_seconds);
+    time.ratio = median(ratios);
+  }
+  return times;
+}
+
+double crossing(const std::vector<PathTimes>& times) {
+  // From above: one noisy measurement far below the crossing is of no account.
+  std::size_t first = times.size();
+  while (first > 0 && times[first - 1].ratio <= 1.0) --first;
+  if (first == times.size()) return 1.0;
+  if (first == 0) return times[0].density;
+  const PathTimes& before = times[first - 1];
+  const double share = (before.ratio - 1.0) / (before.ratio - times[first].ratio);
+  return before.density + share * (times[first].density - before.density);
 }
 
 std::vector<LengthTime> time_growth(const AttentionSizes& sizes,

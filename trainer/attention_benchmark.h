@@ -32,6 +32,8 @@ struct AttentionTimes {
   /// has run such steps before, so freed blocks that the allocator keeps count too; empty where
   /// /proc does not tell.
   std::optional<std::int64_t> peak_bytes;
+  /// What a step keeps between forward and backward beyond its inputs: output and edges.
+  std::optional<std::int64_t> state_bytes;
   std::optional<PublishedTimes> published;  ///< when it was asked for
 };
 
@@ -43,6 +45,23 @@ struct AttentionTimes {
 /// unless repeats > 0.
 AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
                               bool published = false);
+
+/// A step on either path at one density.
+struct PathTimes {
+  double density = 0.0;
+  double sparse_seconds = 0.0;  ///< median
+  double dense_seconds = 0.0;   ///< median
+  double ratio = 0.0;           ///< median of dense over sparse, each of one repeat
+};
+
+/// Times steps along the edges and in tiles of cells, in turn, at each of `densities`. Throws
+/// InternalError unless repeats > 0.
+std::vector<PathTimes> time_paths(const AttentionSizes& sizes, const std::vector<double>& densities,
+                                  int repeats);
+
+/// The share of edges from which on tiles are as fast, interpolated between densities that ascend;
+/// 1 where they never are, the first density where they always are.
+double crossing(const std::vector<PathTimes>& times);
 
 /// A step at one length.
 struct LengthTime {

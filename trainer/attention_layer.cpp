@@ -66,6 +66,7 @@ kernels::torch::SbmAttentionOptions attention_options(const Attention& attention
       options.estimator == kernels::Estimator::kTrapezoid ? attention.probe_rate() : 0.0;
   options.dropout = training ? attention.dropout() : 0.0;
   options.path = path_of(attention.path());
+  options.dense_from = attention.dense_from();
   return options;
 }
 

@@ -139,6 +139,7 @@ void check_attention(const Attention& attention, Checker& checker) {
                   std::to_string(attention.clip()));
   }
   checker.probability("model.attention.probe_rate", attention.probe_rate());
+  checker.probability("model.attention.dense_from", attention.dense_from());
   checker.number("model.attention.density_weight", attention.density_weight(), 0.0, kInfinity);
   checker.whole("model.attention.density_start_step", attention.density_start_step(), 0,
                 kMostSteps);

@@ -98,7 +98,8 @@ inline constexpr double kDenseFrom = 0.65;
 [[nodiscard]] inline bool takes_dense_path(const AttentionShape& shape, const EdgeList& graph) {
   if (shape.path != AttentionPath::kAuto) return shape.path == AttentionPath::kDense;
   const double cells = static_cast<double>(shape.queries) * static_cast<double>(shape.keys);
-  return static_cast<double>(graph.columns.size()) > kDenseFrom * cells;
+  const double dense_from = shape.dense_from > 0.0 ? shape.dense_from : kDenseFrom;
+  return static_cast<double>(graph.columns.size()) > dense_from * cells;
 }
 
 /// The part of head `index` = batch * heads + head that needs no padding.

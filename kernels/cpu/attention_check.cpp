@@ -49,6 +49,8 @@ void check_shape(const AttentionShape& shape, Checker& checker) {
   checker.range(shape.head_dim, 1, 1 << 20, "head_dim");
   checker.range(static_cast<std::int64_t>(shape.path), 0,
                 static_cast<std::int64_t>(AttentionPath::kSparse), "path");
+  checker.expect(shape.dense_from >= 0.0 && shape.dense_from <= 1.0, "dense_from", "0 to 1",
+                 std::to_string(shape.dense_from));
   checker.expect(std::isfinite(shape.scale), "scale", "a finite number",
                  std::to_string(shape.scale));
   const bool dropout_fits = shape.dropout >= 0.0 && shape.dropout < 1.0 &&

@@ -19,6 +19,7 @@ struct SbmAttentionOptions {
   double probe_rate = 0.0;
   double dropout = 0.0;
   AttentionPath path = AttentionPath::kAuto;
+  double dense_from = 0.0;  ///< of kAuto, as in AttentionShape
 };
 
 struct SbmAttentionResult {

@@ -35,12 +35,13 @@ class Attention final : public ::torch::autograd::Function<Attention> {
                                const OptionalTensor& dropout_keys,
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
-                               double clip, double probe_rate, double dropout, std::int64_t path) {
+                               double clip, double probe_rate, double dropout, std::int64_t path,
+                               double dense_from) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     auto [output, edge_counts, log_sum_exp, graphs] = dispatch_attention(
         query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
         mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops, exploration,
-        estimator, clip, probe_rate, dropout, path);
+        estimator, clip, probe_rate, dropout, path, dense_from);
     context->save_for_backward({query, key, value, query_membership, key_membership, block_matrix,
                                 output, log_sum_exp, dropout_keys.value_or(at::Tensor()),
                                 density_gradient.value_or(at::Tensor())});
@@ -50,6 +51,7 @@ class Attention final : public ::torch::autograd::Function<Attention> {
     context->saved_data["probe_rate"] = probe_rate;
     context->saved_data["dropout"] = dropout;
     context->saved_data["path"] = path;
+    context->saved_data["dense_from"] = dense_from;
     context->mark_non_differentiable({edge_counts, log_sum_exp});
     context->set_materialize_grads(false);
     *sampled = std::move(graphs);
@@ -67,14 +69,14 @@ class Attention final : public ::torch::autograd::Function<Attention> {
                                     saved[4], saved[5], saved[6], saved[7], graphs, saved[8],
                                     saved[9], data["estimator"].toInt(), data["clip"].toDouble(),
                                     data["probe_rate"].toDouble(), data["dropout"].toDouble(),
-                                    data["path"].toInt());
+                                    data["path"].toInt(), data["dense_from"].toDouble());
     // LibTorch frees saved tensors now, but not saved_data; the edges would outlive them.
     if (!::torch::autograd::get_current_graph_task_keep_graph()) data.erase("graphs");
     return gradients;
   }
 
  private:
-  static constexpr std::size_t kArguments = 21;  // of forward, the context aside
+  static constexpr std::size_t kArguments = 22;  // of forward, the context aside
 };
 
 // Puts gradients into the graph of whoever asked for create_graph: they can be used and returned,
@@ -101,19 +103,19 @@ AttentionOutputs attention_autograd(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path) {
+    double probe_rate, double dropout, std::int64_t path, double dense_from) {
   if (!wants_gradient({query, key, value, query_membership, key_membership, block_matrix})) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     return dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
                               query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
                               density_gradient, law, self_loops, exploration, estimator, clip,
-                              probe_rate, dropout, path);
+                              probe_rate, dropout, path, dense_from);
   }
   SampledGraphsHandle graphs;
   const variable_list outputs = Attention::apply(
       &graphs, query, key, value, query_membership, key_membership, block_matrix, query_valid,
       key_valid, mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops,
-      exploration, estimator, clip, probe_rate, dropout, path);
+      exploration, estimator, clip, probe_rate, dropout, path, dense_from);
   return {outputs[0], outputs[1], outputs[2], std::move(graphs)};
 }
 
@@ -123,7 +125,7 @@ AttentionGradients attention_backward_autograd(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path) {
+    double dropout, std::int64_t path, double dense_from) {
   variable_list gradients(6);
   {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -131,7 +133,7 @@ AttentionGradients attention_backward_autograd(
         dispatch_attention_backward(grad_output, query, key, value, query_membership,
                                     key_membership, block_matrix, output, log_sum_exp, graphs,
                                     dropout_keys, density_gradient, estimator, clip, probe_rate,
-                                    dropout, path);
+                                    dropout, path, dense_from);
   }
   const variable_list sources = {grad_output,      query,          key,         value,
                                  query_membership, key_membership, block_matrix};

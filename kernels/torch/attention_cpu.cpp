@@ -56,7 +56,7 @@ Enum checked_enum(const char* name, std::int64_t value, Enum last) {
 }
 
 AttentionShape shape_of(const AttentionSizes& sizes, double dropout, const at::Tensor& dropout_keys,
-                        std::int64_t path) {
+                        std::int64_t path, double dense_from) {
   const std::int64_t head_dim = sizes.head_dim.expect_int();
   return {.batch = sizes.batch.expect_int(),
           .heads = sizes.heads.expect_int(),
@@ -66,6 +66,7 @@ AttentionShape shape_of(const AttentionSizes& sizes, double dropout, const at::T
           .clusters = sizes.clusters.expect_int(),
           .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))),
           .path = checked_enum("path", path, AttentionPath::kSparse),
+          .dense_from = dense_from,
           .dropout = dropout,
           .dropout_keys = dropout > 0.0 ? philox_keys(dropout_keys) : nullptr};
 }
@@ -92,14 +93,14 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
                                double /*clip*/, double probe_rate, double dropout,
-                               std::int64_t path) {
+                               std::int64_t path, double dense_from) {
   const AttentionSizes sizes =
       check_attention(query, key, value, query_membership, key_membership, block_matrix,
                       query_valid, key_valid, mask_keys, dropout_keys, density_gradient, dropout);
   checked_enum("estimator", estimator, Estimator::kTrapezoid);
   check_probe_keys(sizes, probe_keys, estimator);
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
-  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path);
+  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path, dense_from);
 
   const at::Tensor dense_query_membership = query_membership.contiguous();
   const at::Tensor dense_key_membership = key_membership.contiguous();
@@ -158,13 +159,13 @@ AttentionGradients attention_backward_cpu(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path) {
+    double dropout, std::int64_t path, double dense_from) {
   const AttentionSizes sizes = check_attention_backward(
       grad_output, query, key, value, query_membership, key_membership, block_matrix, output,
       log_sum_exp, dropout_keys, density_gradient, dropout);
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
   const at::Tensor density = contiguous_or_undefined(density_gradient);
-  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path);
+  const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path, dense_from);
 
   const at::Tensor dense_query = with_dense_rows(query);
   const at::Tensor dense_key = with_dense_rows(key);

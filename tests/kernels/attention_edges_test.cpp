@@ -242,14 +242,15 @@ TEST(EdgeAttention, SameBitsOnAnyNumberOfThreads) {
 
 // The bits of the two paths differ, so they tell which one a head took.
 TEST(EdgeAttention, PathFollowsTheDensity) {
-  const auto output = [](double density, AttentionPath path) {
+  const auto output = [](double density, AttentionPath path, double dense_from = 0.0) {
     const ProblemSpec spec = {.queries = 90,
                               .keys = 120,
                               .head_dim = 16,
                               .clusters = 4,
                               .density = density,
                               .path = path};
-    const Problem problem(spec);
+    Problem problem(spec);
+    problem.shape.dense_from = dense_from;
     SerialExecutor executor;
     Outputs outputs(spec);
     problem.run(executor, outputs);
@@ -261,6 +262,9 @@ TEST(EdgeAttention, PathFollowsTheDensity) {
     const std::vector<float> dense = output(density, AttentionPath::kDense);
     ASSERT_NE(sparse, dense);
     EXPECT_EQ(output(density, AttentionPath::kAuto), density < 0.5 ? sparse : dense);
+    EXPECT_EQ(output(density, AttentionPath::kAuto, 0.1), dense);
+    EXPECT_EQ(output(density, AttentionPath::kAuto, 0.9), sparse);
+    EXPECT_EQ(output(density, AttentionPath::kSparse, 0.1), sparse);
   }
 }
 
@@ -314,6 +318,9 @@ TEST_F(EdgeAttentionErrors, SizesAndPointers) {
   forward = problem_.forward(outputs_);
   forward.shape.scale = std::numeric_limits<float>::quiet_NaN();
   expect_refusal(forward, "scale");
+  forward = problem_.forward(outputs_);
+  forward.shape.dense_from = 1.5;
+  expect_refusal(forward, "dense_from: expected 0 to 1");
 
   cpu::BackwardParams backward = problem_.backward(outputs_);
   backward.shape.clusters = 257;

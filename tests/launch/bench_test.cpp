@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "tests/launch/process.h"
+#include "tests/temporary_folder.h"
 
 namespace sbm::launch {
 namespace {
@@ -42,9 +46,11 @@ TEST(Bench, AttentionAnswersForEachDensity) {
 }
 
 TEST(Bench, SweepShowsTheGrowth) {
-  const Outcome outcome =
-      run({SBM_PROGRAM, "bench", "attention", "--sweep", "--edges-per-row=4", "--batch=1",
-           "--heads=1", "--head-dim=8", "--clusters=4", "--repeats=1", "--json"});
+  const TemporaryFolder folder;
+  const std::filesystem::path chart = folder.path() / "growth.svg";
+  const Outcome outcome = run({SBM_PROGRAM, "bench", "attention", "--sweep", "--edges-per-row=4",
+                               "--batch=1", "--heads=1", "--head-dim=8", "--clusters=4",
+                               "--repeats=1", "--json", "--svg=" + chart.string()});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto answer = nlohmann::json::parse(outcome.out);
   ASSERT_EQ(answer["results"].size(), 6U);
@@ -54,12 +60,38 @@ TEST(Bench, SweepShowsTheGrowth) {
     EXPECT_NEAR(result["density"].get<double>() * result["tokens"].get<double>(), 5.0, 0.5);
     EXPECT_GT(result["sbm_seconds"].get<double>(), 0.0);
   }
+  std::ifstream file(chart);
+  const std::string svg((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n")) << svg;
+  EXPECT_NE(svg.find(">65536</text>"), std::string::npos);
   EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--edges-per-row=4"}).code, 2);
+  EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--svg=x.svg"}).code, 2);
   for (const char* option : {"--tokens=64", "--density=0.1", "--published"}) {
     const Outcome both = run({SBM_PROGRAM, "bench", "attention", "--sweep", option});
     EXPECT_EQ(both.code, 2) << option;
     EXPECT_NE(both.err.find("excludes"), std::string::npos) << both.err;
   }
+}
+
+TEST(Bench, CalibrationSuggestsAShareOfEdges) {
+  const std::vector<std::string> command = {
+      SBM_PROGRAM, "bench",     "attention",    "--calibrate",  "--tokens=96",
+      "--batch=1", "--heads=1", "--head-dim=8", "--clusters=4", "--repeats=3"};
+  std::vector<std::string> as_json = command;
+  as_json.push_back("--json");
+  const Outcome outcome = run(as_json);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto answer = nlohmann::json::parse(outcome.out);
+  const auto share = answer["dense_from"].get<double>();
+  EXPECT_TRUE(share > 0.3 && share <= 1.0) << share;
+  EXPECT_EQ(answer["results"].size(), 7U);
+  EXPECT_NE(run(command).out.find("--set model.attention.dense_from="), std::string::npos);
+}
+
+TEST(Bench, GoalsSayOfWhichSizes) {
+  const Outcome outcome = run({SBM_PROGRAM, "bench", "attention", "--goals", "--tokens=64"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("excludes"), std::string::npos) << outcome.err;
 }
 
 }  // namespace
