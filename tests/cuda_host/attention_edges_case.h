@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <random>
@@ -12,35 +13,11 @@
 #include <vector>
 
 #include "cuda_host/attention_edges_problem.h"
+#include "cuda_host/attention_edges_reference.h"
 #include "cuda_host/order.h"
 #include "cuda_host/stream.h"
 
 namespace sbm::cuda_host {
-
-struct EdgeCaseSpec {
-  std::int64_t batch = 1;
-  std::int64_t heads = 1;
-  std::int64_t queries = 1;
-  std::int64_t keys = 1;
-  std::int64_t head_dim = 32;
-  std::int64_t clusters = 8;
-  Precision precision = Precision::kFloat32;
-  Estimator estimator = Estimator::kPaper;
-  float clip = 1.0F;
-  double probe_rate = 0.3;
-  double dropout = 0.0;
-  std::int64_t gap = 0;    ///< between rows, in elements; a multiple of 8
-  bool score_nan = false;  ///< Q is full of NaN
-  std::uint64_t seed = 1;
-
-  [[nodiscard]] std::string name() const {
-    return "batch " + std::to_string(batch) + " heads " + std::to_string(heads) + " n " +
-           std::to_string(queries) + " m " + std::to_string(keys) + " d " +
-           std::to_string(head_dim) + " k " + std::to_string(clusters) + " precision " +
-           std::to_string(static_cast<int>(precision)) + " estimator " +
-           std::to_string(static_cast<int>(estimator)) + " dropout " + std::to_string(dropout);
-  }
-};
 
 /// What a run wrote, as bytes.
 struct EdgeOutputs {
@@ -59,6 +36,23 @@ struct EdgeOutputs {
     }
     return bytes;
   }
+};
+
+inline void expect_ok(const kernels::Status& status) {
+  EXPECT_TRUE(status.ok()) << status.message();
+}
+
+/// How the kernels of a case are launched.
+struct EdgeLaunches {
+  std::function<void(const kernels::cuda::ForwardParams&)> forward =
+      [](const kernels::cuda::ForwardParams& params) {
+        expect_ok(kernels::cuda::attention_forward_edges(params, test_stream()));
+      };
+  std::function<void(const kernels::cuda::BackwardParams&)> backward =
+      [](const kernels::cuda::BackwardParams& params) {
+        expect_ok(kernels::cuda::attention_delta(params, test_stream()));
+        expect_ok(kernels::cuda::attention_backward_edges(params, test_stream()));
+      };
 };
 
 /// Random Q, K, V, dO and memberships around given graphs, on the device.
@@ -101,8 +95,8 @@ class EdgeCase {
     device_density_gradient_.upload(density_gradient_);
   }
 
-  /// Forward, delta and backward in the current order.
-  [[nodiscard]] EdgeOutputs run() const {
+  /// Forward, delta and backward in the current order, by the entry points or by `launches`.
+  [[nodiscard]] EdgeOutputs run(const EdgeLaunches& launches = {}) const {
     const DeviceTensor output = tensor(spec_.queries, "output");
     const DeviceTensor grad_query = tensor(spec_.queries, "grad_query");
     const DeviceTensor grad_key = tensor(spec_.keys, "grad_key");
@@ -127,7 +121,7 @@ class EdgeCase {
     forward.edges = edges();
     forward.output = output.view();
     forward.log_sum_exp = log_sum_exp.data();
-    expect_ok(kernels::cuda::attention_forward_edges(forward, test_stream()));
+    launches.forward(forward);
 
     kernels::cuda::BackwardParams backward;
     backward.shape = forward.shape;
@@ -152,12 +146,10 @@ class EdgeCase {
     backward.key_product = key_product.data();
     backward.delta = delta.data();
     EXPECT_EQ(kernels::cuda::attention_delta_bytes(backward.shape), delta.size() * sizeof(float));
-    expect_ok(kernels::cuda::attention_delta(backward, test_stream()));
-    expect_ok(kernels::cuda::attention_backward_edges(backward, test_stream()));
-    EXPECT_TRUE(output.gaps_untouched(output.bytes()));
-    EXPECT_TRUE(grad_query.gaps_untouched(grad_query.bytes()));
-    EXPECT_TRUE(grad_key.gaps_untouched(grad_key.bytes()));
-    EXPECT_TRUE(grad_value.gaps_untouched(grad_value.bytes()));
+    launches.backward(backward);
+    for (const DeviceTensor* written : {&output, &grad_query, &grad_key, &grad_value}) {
+      EXPECT_TRUE(written->gaps_untouched(written->bytes()));
+    }
     return {.output = output.bytes(),
             .grad_query = grad_query.bytes(),
             .grad_key = grad_key.bytes(),
@@ -248,134 +240,34 @@ class EdgeCase {
     return edges;
   }
 
-  static void expect_ok(const kernels::Status& status) {
-    EXPECT_TRUE(status.ok()) << status.message();
-  }
-
-  /// Marks the cells of a graph in the reference's matrices.
-  void mark(const EdgeList& graph, kernels::reference::AttentionInput& input,
-            kernels::reference::EstimatorInput& form) const {
-    for (std::int64_t i = 0; i < spec_.queries; ++i) {
-      const auto row = static_cast<std::size_t>(i);
-      for (auto e = static_cast<std::size_t>(graph.row_offsets[row]);
-           e < static_cast<std::size_t>(graph.row_offsets[row + 1]); ++e) {
-        const std::int64_t j = graph.columns[e];
-        input.mask(i, j) = 1;
-        if (!graph.gates.empty()) {
-          form.law.gate(i, j) = static_cast<double>(graph.gates[e]);
-        } else if (graph.diagonal_forced && i == j) {
-          form.law.gate(i, j) = 0;
-        }
-        if (!graph.probabilities.empty()) {
-          form.law.probability(i, j) = static_cast<double>(graph.probabilities[e]);
-        }
-      }
-      if (!has_probes()) continue;
-      const kernels::ProbeList& probes = graph.probes;
-      for (auto p = static_cast<std::size_t>(probes.row_offsets[row]);
-           p < static_cast<std::size_t>(probes.row_offsets[row + 1]); ++p) {
-        const std::int64_t j = probes.columns[p];
-        form.probes(i, j) = 1;
-        form.law.probability(i, j) = static_cast<double>(probes.probabilities[p]);
-        if (!probes.gates.empty()) form.law.gate(i, j) = static_cast<double>(probes.gates[p]);
-      }
-    }
-  }
-
-  /// Adds to dQ and dK what comes of dO . `stored` instead of dO . O in the softmax's Jacobian.
-  static void add_delta_change(const kernels::reference::AttentionInput& input,
-                               const kernels::reference::AttentionResult& forward,
-                               const Matrix& stored, const Matrix& grad_output,
-                               kernels::reference::AttentionGradient& gradient) {
-    Matrix change = forward.weights;
-    for (std::int64_t i = 0; i < change.rows(); ++i) {
-      double delta_change = 0.0;
-      for (std::int64_t c = 0; c < stored.columns(); ++c) {
-        delta_change += grad_output(i, c) * (forward.output(i, c) - stored(i, c));
-      }
-      for (std::int64_t j = 0; j < change.columns(); ++j) {
-        change(i, j) *= input.scale * delta_change;
-      }
-    }
-    const auto add = [](Matrix& to, const Matrix& other) {
-      for (std::size_t i = 0; i < to.values().size(); ++i) to.values()[i] += other.values()[i];
-    };
-    add(gradient.query, product(change, input.key));
-    add(gradient.key, product(transposed(change), input.query));
-  }
-
   void expect_graph_near_reference(const EdgeOutputs& outputs, std::uint32_t graph) const {
     const std::int64_t g = graph;
     const std::int64_t b = g / spec_.heads;
     const std::int64_t h = g % spec_.heads;
-    kernels::reference::AttentionInput input{.query = query_.matrix(query_.bytes(), b, h),
-                                             .key = key_.matrix(key_.bytes(), b, h),
-                                             .value = value_.matrix(value_.bytes(), b, h),
-                                             .mask = Matrix(spec_.queries, spec_.keys),
-                                             .scale = static_cast<double>(shape().scale),
-                                             .dropout_factor = {}};
-    kernels::reference::EstimatorInput form;
-    form.estimator = spec_.estimator;
-    form.clip = static_cast<double>(spec_.clip);
-    form.density_gradient = static_cast<double>(density_gradient_[static_cast<std::size_t>(h)]);
-    form.probe_rate = spec_.probe_rate;
-    form.probes = Matrix(spec_.queries, spec_.keys);
-    form.law.gate = Matrix(spec_.queries, spec_.keys, 1.0);
-    form.law.probability = Matrix(spec_.queries, spec_.keys, 0.5);
-    mark(graphs_[graph], input, form);
-    if (spec_.dropout > 0) {
-      input.dropout_factor = kernels::reference::dropout_factors(
-          spec_.queries, spec_.keys, spec_.dropout, dropout_keys_[graph]);
-    }
-    const Matrix grad_output = grad_output_.matrix(grad_output_.bytes(), b, h);
-    auto forward = kernels::reference::attention_forward(input);
-    auto gradient = kernels::reference::attention_backward(input, forward, grad_output);
-
-    // Elements of bf16 are off by up to 2^-9; everything else is float32.
-    const double tolerance = spec_.precision == Precision::kBfloat16 ? 2.5e-3 : 1e-5;
-    constexpr double kProductTolerance = 1e-5;
-    const Matrix stored = tensor(spec_.queries, "output").matrix(outputs.output, b, h);
-    EXPECT_LE(relative_distance(stored, forward.output), tolerance) << "output of graph " << g;
-    // Backward is given the stored output: what its rounding changes of delta is no error of the
-    // kernels.
-    add_delta_change(input, forward, stored, grad_output, gradient);
-    forward.output = stored;
-    const Matrix cells = kernels::reference::estimator_gradient(input, forward, grad_output, form);
-    const auto expect_tensor = [&](const std::vector<std::uint8_t>& bytes, std::int64_t tokens,
-                                   const Matrix& expected, const char* name) {
-      EXPECT_LE(relative_distance(tensor(tokens, name).matrix(bytes, b, h), expected), tolerance)
-          << name << " of graph " << g;
-    };
-    expect_tensor(outputs.grad_query, spec_.queries, gradient.query, "grad_query");
-    expect_tensor(outputs.grad_key, spec_.keys, gradient.key, "grad_key");
-    expect_tensor(outputs.grad_value, spec_.keys, gradient.value, "grad_value");
-    const auto expect_product = [&](const std::vector<float>& values, std::int64_t tokens,
-                                    const Matrix& expected, const char* name) {
-      Matrix found(tokens, spec_.clusters);
-      const auto size = static_cast<std::int64_t>(found.values().size());
-      for (std::int64_t i = 0; i < size; ++i) {
-        found.values()[static_cast<std::size_t>(i)] =
-            static_cast<double>(values[static_cast<std::size_t>(g * size + i)]);
-      }
-      EXPECT_LE(relative_distance(found, expected), kProductTolerance) << name << " of graph " << g;
-    };
-    expect_product(outputs.query_product, spec_.queries,
-                   product(cells, key_membership_.matrix(key_membership_.bytes(), g, 0)),
-                   "query_product");
-    expect_product(
-        outputs.key_product, spec_.keys,
-        product(transposed(cells), query_membership_.matrix(query_membership_.bytes(), g, 0)),
-        "key_product");
-    for (std::int64_t i = 0; i < spec_.queries; ++i) {
-      const double expected = forward.log_sum_exp[static_cast<std::size_t>(i)];
-      const auto found =
-          static_cast<double>(outputs.log_sum_exp[static_cast<std::size_t>(g * spec_.queries + i)]);
-      if (std::isinf(expected)) {
-        EXPECT_EQ(found, expected) << "log_sum_exp of row " << i;
-      } else {
-        EXPECT_NEAR(found, expected, 2e-6 * std::max(1.0, std::abs(expected)));
-      }
-    }
+    const ReferenceHead head = {
+        .spec = spec_,
+        .graph = graphs_[graph],
+        .query = query_.matrix(query_.bytes(), b, h),
+        .key = key_.matrix(key_.bytes(), b, h),
+        .value = value_.matrix(value_.bytes(), b, h),
+        .grad_output = grad_output_.matrix(grad_output_.bytes(), b, h),
+        .query_membership = query_membership_.matrix(query_membership_.bytes(), g, 0),
+        .key_membership = key_membership_.matrix(key_membership_.bytes(), g, 0),
+        .scale = static_cast<double>(shape().scale),
+        .density_gradient = static_cast<double>(density_gradient_[static_cast<std::size_t>(h)]),
+        .dropout_key = dropout_keys_[graph]};
+    const DeviceTensor rows = tensor(spec_.queries, "rows");
+    const DeviceTensor columns = tensor(spec_.keys, "columns");
+    SCOPED_TRACE("graph " + std::to_string(g));
+    expect_near_reference_head(
+        head,
+        {.output = rows.matrix(outputs.output, b, h),
+         .grad_query = rows.matrix(outputs.grad_query, b, h),
+         .grad_key = columns.matrix(outputs.grad_key, b, h),
+         .grad_value = columns.matrix(outputs.grad_value, b, h),
+         .query_product = dense_matrix(outputs.query_product, g, spec_.queries, spec_.clusters),
+         .key_product = dense_matrix(outputs.key_product, g, spec_.keys, spec_.clusters),
+         .log_sum_exp = dense_matrix(outputs.log_sum_exp, g, spec_.queries, 1)});
   }
 
   EdgeCaseSpec spec_;

@@ -8,6 +8,10 @@
 #include <vector>
 
 #include "cuda_host/attention_edges_case.h"
+#include "cuda_host/stream.h"
+#include "kernels/cuda/attention_delta.cuh"
+#include "kernels/cuda/attention_edges_backward.cuh"
+#include "kernels/cuda/attention_edges_forward.cuh"
 #include "kernels/reference/sampler.h"
 
 // The edge-list kernels against the reference, in every order of threads.
@@ -202,6 +206,56 @@ TEST(AttentionEdgesWork, OwnsTheGraphsOfItsList) {
   }
   const EdgeOutputs none = EdgeCase(spec, graphs, {}).run();
   for (const float value : none.log_sum_exp) EXPECT_TRUE(std::isnan(value));
+}
+
+/// A grid of three blocks, where the entry points would have one for each piece of work.
+EdgeLaunches narrow_launches() {
+  using namespace kernels::cuda;  // NOLINT(google-build-using-namespace)
+  using Traits = EdgeTraits<float, 32>;
+  const auto with_grid = [](auto kernel, int threads, const auto& params) {
+    expect_ok(
+        launch(kernel, dim3(3), dim3(static_cast<unsigned>(threads)), 0, test_stream(), params));
+  };
+  return {
+      .forward =
+          [=](const ForwardParams& params) {
+            with_grid(edge_forward_kernel<Traits>, Traits::kThreads,
+                      EdgeForward{.call = params, .dropout = DropoutRule(0.0)});
+          },
+      .backward =
+          [=](const BackwardParams& params) {
+            with_grid(attention_delta_kernel<Traits>, kDeltaThreads, params);
+            const EdgeBackward backward{.call = params,
+                                        .dropout = DropoutRule(0.0),
+                                        .estimator = EstimatorRule(params.estimator)};
+            with_grid(edge_backward_kernel<EdgeBackwardTraits<float, 32, EdgeSide::kRows,
+                                                              Estimator::kPaper, kManyClusters>>,
+                      Traits::kThreads, backward);
+            with_grid(edge_backward_kernel<EdgeBackwardTraits<float, 32, EdgeSide::kColumns,
+                                                              Estimator::kPaper, kManyClusters>>,
+                      Traits::kThreads, backward);
+          }};
+}
+
+// More pieces of work than blocks: which block takes one changes no bit.
+TEST(AttentionEdgesWork, GoesRoundMorePiecesThanBlocks) {
+  EdgeCaseSpec spec;
+  spec.batch = 2;
+  spec.heads = 2;
+  spec.queries = 70;
+  spec.keys = 70;
+  std::mt19937_64 generator(8);
+  const GraphSpec graph = random_graph(spec, 0.1, 2, generator);
+  const EdgeCase problem(spec, make_graphs(spec, graph, generator), all_graphs(spec));
+  const EdgeOutputs outputs = problem.run(narrow_launches());
+  problem.expect_near_reference(outputs, all_graphs(spec));
+  EXPECT_TRUE(outputs.all() == problem.run().all());
+  kernels::AttentionShape shape;
+  shape.batch = 100;
+  shape.heads = 100;
+  EXPECT_EQ(kernels::cuda::edge_blocks(shape, 33), 132 * 16);
+  shape.batch = 1;
+  EXPECT_EQ(kernels::cuda::edge_blocks(shape, 33), 200);
 }
 
 TEST(AttentionEdgesWork, TakesShapesWithoutTokens) {
