@@ -5,8 +5,8 @@
 #include <cstddef>
 
 #include "base/checked.h"
-#include "kernels/sampler_stream.h"
 #include "kernels/sampler_quantize.h"
+#include "kernels/sampler_stream.h"
 
 namespace sbm::kernels::cpu {
 namespace {

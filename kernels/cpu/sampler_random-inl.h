@@ -11,8 +11,8 @@
 #include <cstdint>
 
 #include "kernels/cpu/sampler_dot-inl.h"
-#include "kernels/sampler_stream.h"
 #include "kernels/sampler_counters.h"
+#include "kernels/sampler_stream.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {
