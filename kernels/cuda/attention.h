@@ -61,7 +61,9 @@ struct CellLaw {
   const std::uint8_t* key_valid = nullptr;      ///< [batch, keys]
 };
 
-/// The dense-masked path. Its masks need to hold nothing for graphs that are not in `work`.
+/// The dense-masked path. Its masks need to hold nothing for graphs that are not in `work`. Every
+/// token of those that are, padding too, must hold finite values and memberships: a weight of 0
+/// still multiplies. The backward always reads `law`: a cell may have P + delta >= 1.
 struct DenseGraphs {
   WorkList work;  ///< null: the path is not launched
   /// Edges, one bit a cell (kernels/cuda/mask_layout.h):
