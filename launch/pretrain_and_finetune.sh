@@ -12,7 +12,7 @@
 #   --tasks   of cola, sst-2 and mrpc (sst-2 mrpc)
 #   --seeds   runs of each kind, with seeds 0, 1, ... (3)
 #   --ranks   1, 2 or 4 (2); the numbers do not depend on it
-#   --steps   of pretraining (those of the configuration)
+#   --steps   of pretraining (those of the configuration), a twentieth of them to warm up
 #   --epochs  of each task (sst-2 1, mrpc 5, cola 5)
 #
 # Both kinds have the same model, data order, learning rate and steps, and differ in nothing but where they start. A run is
@@ -80,7 +80,7 @@ done
 step "pretraining"
 pretrained=$out/pretrained
 train --config configs/pretrain/imdb_small.textproto --run-dir "$pretrained" \
-  --set data.directory="$out/datasets/pretrain-mlm" ${steps:+--set training.steps="$steps"}
+  --set data.directory="$out/datasets/pretrain-mlm" ${steps:+--set training.steps="$steps" --set training.warmup_steps="$((steps / 20))"}
 "$sbm" eval --checkpoint "$pretrained" --split validation
 
 # The model of the pretraining configuration; what else there is to fine-tuning is the same for both kinds.
