@@ -26,6 +26,7 @@ struct Dataset::State {
   std::int32_t vocabulary_size = 0;
   std::optional<WordPieceIds> word_pieces;
   std::string vocabulary_hash;
+  std::vector<SkippedRow> skipped;
   std::int64_t longest = 0;
   std::uint64_t samples = 0;
   std::vector<ShardReader> shards;
@@ -82,6 +83,7 @@ Dataset Dataset::open(const std::filesystem::path& folder, const std::string& sp
   for (const SourceFile& source : index.recipe().sources()) {
     if (source.name() == kVocabularySource) state->vocabulary_hash = source.xxh3_128();
   }
+  state->skipped = skipped_rows(index);
   state->longest = checked_cast<std::int64_t>(found->longest(), "longest sample");
   for (const Shard& shard : found->shards()) {
     state->first_ids.push_back(state->samples);
@@ -107,6 +109,7 @@ const std::vector<std::string>& Dataset::label_names() const { return state_->la
 std::int32_t Dataset::vocabulary_size() const { return state_->vocabulary_size; }
 const std::optional<WordPieceIds>& Dataset::word_pieces() const { return state_->word_pieces; }
 const std::string& Dataset::vocabulary_hash() const { return state_->vocabulary_hash; }
+const std::vector<SkippedRow>& Dataset::skipped() const { return state_->skipped; }
 std::int64_t Dataset::longest() const { return state_->longest; }
 const std::string& Dataset::fingerprint() const { return state_->fingerprint; }
 

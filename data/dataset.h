@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/batch.h"
+#include "data/recipe.h"
 #include "data/word_piece_ids.h"
 
 namespace sbm::data {
@@ -60,6 +61,8 @@ class Dataset {
   /// XXH3-128 in hex of the vocabulary file that the ids belong to; empty for ids that no file
   /// decided (bytes, pixels, symbols).
   [[nodiscard]] const std::string& vocabulary_hash() const;
+  /// Unusable rows of the source files of all splits, which a build was allowed to skip.
+  [[nodiscard]] const std::vector<SkippedRow>& skipped() const;
   [[nodiscard]] std::int64_t longest() const;  ///< tokens of the longest sample
   /// XXH3-128 in hex of the folder's index: the identity of the data, kept in checkpoints.
   [[nodiscard]] const std::string& fingerprint() const;

@@ -19,6 +19,7 @@ void add_data_command(CLI::App& program, Action& action);
 void add_tokenize_command(CLI::App& data_command, Action& action);
 void add_checkpoint_command(CLI::App& program, Action& action);
 void add_report_command(CLI::App& program, Action& action);
+void add_glue_score_command(CLI::App& program, Action& action);
 void add_bench_command(CLI::App& program, Action& action);
 void add_doctor_command(CLI::App& program, Action& action);
 

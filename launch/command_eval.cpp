@@ -69,7 +69,8 @@ std::string as_text(const Answer& answer) {
 
 int run_eval(Session& session, const Options& options) {
   const trainer::MaskControl mask = trainer::parse_mask_control(options.model.mask);
-  const trainer::LoadRequest request = load_request(options.model);
+  const trainer::LoadRequest request =
+      load_request(options.model, options.model.checkpoints.front());
   distributed::Communicator& communicator = session.communicator();
   Runtime runtime(communicator, runtime_settings(options.model));
   const auto heartbeat = runtime.heartbeat();
@@ -93,7 +94,7 @@ void add_eval_command(CLI::App& program, Action& action) {
   CLI::App* command = program.add_subcommand(
       "eval", "Evaluate a checkpoint on every sample of a split; works under mpirun too");
   auto options = std::make_shared<Options>();
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->model, Checkpoints::kOne);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options, &action] {
     action = [options](Session& session) { return run_eval(session, *options); };

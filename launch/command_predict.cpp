@@ -7,16 +7,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "base/error.h"
 #include "launch/command.h"
+#include "launch/glue_submission.h"
 #include "launch/model_options.h"
+#include "launch/prediction_output.h"
 #include "launch/print_json.h"
 #include "launch/runtime.h"
 #include "trainer/loaded_model.h"
 #include "trainer/mask_control.h"
-#include "trainer/output_file.h"
 #include "trainer/prediction.h"
 #include "trainer/submission.h"
 
@@ -27,43 +27,13 @@ struct Options {
   ModelOptions model;
   std::string out;
   std::string submission;
+  std::string diagnostic;
+  bool split_given = false;
   bool json = false;
-};
 
-/// Where the lines go on rank 0: a file that appears when it is whole, or stdout.
-class Output {
- public:
-  /// Throws ConfigError, naming the option, when `path` is taken or cannot be, before anything is
-  /// computed for it.
-  Output(const std::string& option, const std::filesystem::path& path) {
-    if (path.empty()) return;
-    std::error_code error;
-    if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
-      throw ConfigError(option + ": expected a name that is free, found that " + path.string() +
-                        " exists");
-    }
-    const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-    if (!std::filesystem::is_directory(folder, error)) {
-      throw ConfigError(option + ": expected a file in an existing folder, found that " +
-                        folder.string() + " is none");
-    }
-    file_.emplace(path);
+  [[nodiscard]] bool archive() const {
+    return std::filesystem::path(submission).extension() == ".zip";
   }
-
-  void write(std::string_view text) {
-    if (file_) {
-      file_->write(text);
-    } else {
-      std::cout << text;
-    }
-  }
-
-  void finish() {
-    if (file_) file_->commit();
-  }
-
- private:
-  std::optional<trainer::OutputFile> file_;
 };
 
 void summarise(const trainer::LoadedModel& model, const trainer::LoadRequest& request,
@@ -85,6 +55,20 @@ void summarise(const trainer::LoadedModel& model, const trainer::LoadRequest& re
 }
 
 int run_predict(Session& session, const Options& options) {
+  if (options.archive()) {
+    return write_glue_submission(session, {.model = options.model,
+                                           .split_given = options.split_given,
+                                           .diagnostic = options.diagnostic,
+                                           .out = options.submission,
+                                           .json = options.json});
+  }
+  if (options.model.checkpoints.size() > 1) {
+    throw ConfigError("--checkpoint: expected one, or --submission FILE.zip with several, found " +
+                      std::to_string(options.model.checkpoints.size()));
+  }
+  if (!options.diagnostic.empty()) {
+    throw ConfigError("--diagnostic: expected --submission FILE.zip with it");
+  }
   const bool submission = !options.submission.empty();
   if (options.json && options.out.empty() && !submission) {
     throw ConfigError(
@@ -92,10 +76,11 @@ int run_predict(Session& session, const Options& options) {
         "themselves would be on stdout");
   }
   const trainer::MaskControl mask = trainer::parse_mask_control(options.model.mask);
-  const trainer::LoadRequest request = load_request(options.model);
+  const trainer::LoadRequest request =
+      load_request(options.model, options.model.checkpoints.front());
   distributed::Communicator& communicator = session.communicator();
   const bool first = communicator.rank() == 0;
-  std::optional<Output> output;
+  std::optional<PredictionOutput> output;
   if (first && !submission) output.emplace("--out", options.out);
   Runtime runtime(communicator, runtime_settings(options.model));
   const auto heartbeat = runtime.heartbeat();
@@ -104,8 +89,11 @@ int run_predict(Session& session, const Options& options) {
   evaluation.heartbeat = [&] { heartbeat(model.step(), "prediction"); };
   std::filesystem::path out = options.out;
   if (submission) {
-    out = std::filesystem::path(options.submission) /
-          trainer::submission_name(model.dataset().task(), model.dataset().split());
+    const trainer::SubmissionFile& file =
+        trainer::submission_file(model.dataset().task(), model.dataset().split());
+    out = std::filesystem::path(options.submission) / file.name;
+    const std::string warning = trainer::check_submission_rows(file, model.dataset());
+    if (first && !warning.empty()) std::cerr << "warning: " << warning << "\n";
     if (first) output.emplace("--submission", out);
     if (first) output->write(trainer::kSubmissionHeader);
   }
@@ -126,16 +114,20 @@ void add_predict_command(CLI::App& program, Action& action) {
       "predict",
       "Predict every sample of a split, labelled or not, a JSON object a line; works under mpirun");
   auto options = std::make_shared<Options>();
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->model, Checkpoints::kSeveral);
   CLI::Option* out = command->add_option("--out", options->out,
                                          "File to make, one that is not there yet [stdout]");
   command
       ->add_option("--submission", options->submission,
-                   "Folder for the file that the server of GLUE takes, such as CoLA.tsv")
+                   "Folder for the file that the server of GLUE takes, such as CoLA.tsv; or "
+                   "FILE.zip for the files of all runs given as --checkpoint")
       ->excludes(out);
+  command->add_option("--diagnostic", options->diagnostic,
+                      "Data folder of AX, which the run of MNLI predicts into the archive");
   command->add_flag("--json", options->json,
                     "One JSON object about the whole on stdout; needs --out or --submission");
-  command->callback([options, &action] {
+  command->callback([options, command, &action] {
+    options->split_given = command->get_option("--split")->count() > 0;
     action = [options](Session& session) { return run_predict(session, *options); };
   });
 }

@@ -11,12 +11,18 @@
 #include "trainer/task_data.h"
 
 namespace sbm::launch {
+namespace {
 
-void add_model_options(CLI::App& command, ModelOptions& options) {
+constexpr int kMostCheckpoints = 100;
+
+}  // namespace
+
+void add_model_options(CLI::App& command, ModelOptions& options, Checkpoints number) {
   command
-      .add_option("--checkpoint", options.checkpoint,
+      .add_option("--checkpoint", options.checkpoints,
                   "Run folder (its best checkpoint) or a checkpoint's folder")
-      ->required();
+      ->required()
+      ->expected(1, number == Checkpoints::kOne ? 1 : kMostCheckpoints);
   command
       .add_option("--split", options.split, "train, validation, test, or what else the data have")
       ->capture_default_str();
@@ -34,9 +40,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->check(CLI::Range(1, 4096));
 }
 
-trainer::LoadRequest load_request(const ModelOptions& options) {
+trainer::LoadRequest load_request(const ModelOptions& options, const std::string& checkpoint) {
   trainer::LoadRequest request;
-  request.checkpoint = trainer::find_checkpoint(options.checkpoint);
+  request.checkpoint = trainer::find_checkpoint(checkpoint);
   request.split = options.split;
   request.data_folder = options.data_folder;
   // <run>/checkpoints/step-N: the run folder is two up.

@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "trainer/config.pb.h"
 #include "trainer/loaded_model.h"
@@ -11,7 +12,7 @@ namespace sbm::launch {
 
 /// What every command asks that runs a checkpoint's model on a split of a data set.
 struct ModelOptions {
-  std::string checkpoint;
+  std::vector<std::string> checkpoints;
   std::string split = "test";
   std::string data_folder;
   std::string mask = "learned";
@@ -19,11 +20,14 @@ struct ModelOptions {
   int threads = 0;
 };
 
-/// Declares them; `options` outlives the command.
-void add_model_options(CLI::App& command, ModelOptions& options);
+/// How many checkpoints a command takes.
+enum class Checkpoints { kOne, kSeveral };
 
-/// The model and the data that are meant. Throws CheckpointError when there is no such checkpoint.
-trainer::LoadRequest load_request(const ModelOptions& options);
+/// Declares them; `options` outlives the command.
+void add_model_options(CLI::App& command, ModelOptions& options, Checkpoints number);
+
+/// A model and the data that are meant. Throws CheckpointError when there is no such checkpoint.
+trainer::LoadRequest load_request(const ModelOptions& options, const std::string& checkpoint);
 
 /// --threads as a configuration's runtime settings.
 trainer::Runtime runtime_settings(const ModelOptions& options);

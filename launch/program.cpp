@@ -105,6 +105,7 @@ int run_program(int argc, char** argv) {
   add_data_command(program, action);
   add_checkpoint_command(program, action);
   add_report_command(program, action);
+  add_glue_score_command(program, action);
   add_bench_command(program, action);
   add_doctor_command(program, action);
 

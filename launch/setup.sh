@@ -22,7 +22,7 @@ log=$deps/setup.log
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
   protobuf-compiler libhwy-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev
-  libicu-dev libpng-dev libgtest-dev libgmock-dev xz-utils)
+  libicu-dev libpng-dev libzip-dev libgtest-dev libgmock-dev xz-utils)
 check_packages=(clang-format clang-tidy)
 arm64_packages=(g++-aarch64-linux-gnu qemu-user)
 arm64_libraries=(libhwy1 libhwy-dev libgtest-dev libgmock-dev nlohmann-json3-dev libxxhash0 libxxhash-dev)
