@@ -15,6 +15,8 @@ void add_train_command(CLI::App& program, Action& action);
 void add_eval_command(CLI::App& program, Action& action);
 void add_predict_command(CLI::App& program, Action& action);
 void add_data_command(CLI::App& program, Action& action);
+/// `sbm data download`, below `sbm data`.
+void add_download_command(CLI::App& data_command, Action& action);
 /// `sbm data tokenize`, below `sbm data`.
 void add_tokenize_command(CLI::App& data_command, Action& action);
 void add_checkpoint_command(CLI::App& program, Action& action);

@@ -11,10 +11,10 @@
 #include "data/build.h"
 #include "data/inspect.h"
 #include "data/verify.h"
-#include "launch/build_bar.h"
 #include "launch/command.h"
 #include "launch/one_of.h"
 #include "launch/print_json.h"
+#include "launch/progress_bar.h"
 #include "trainer/config.h"
 #include "trainer/task_data.h"
 
@@ -59,8 +59,13 @@ std::string notes_text(const std::vector<std::string>& notes) {
 }
 
 data::BuildReport build_with_bar(const data::BuildRequest& request) {
-  BuildBar bar;
-  return data::build_dataset(request, [&bar](const data::BuildProgress& done) { bar.show(done); });
+  ProgressBar bar([](std::uint64_t done, std::uint64_t total) {
+    return total == 0 ? fmt::format("{} samples", done)
+                      : fmt::format("{} of {} samples", done, total);
+  });
+  return data::build_dataset(request, [&bar](const data::BuildProgress& done) {
+    bar.show("", done.samples, done.total);
+  });
 }
 
 int run_build(const Options& options) {
@@ -233,7 +238,7 @@ int run_verify(const Options& options) {
 
 void add_data_command(CLI::App& program, Action& action) {
   CLI::App* command =
-      program.add_subcommand("data", "Build, inspect and verify data sets; tokenize text");
+      program.add_subcommand("data", "Download published files; build, inspect and verify data sets; tokenize text");
   command->require_subcommand(1);
   auto options = std::make_shared<Options>();
   const auto bind = [&](CLI::App* sub, int (*run)(const Options&)) {
@@ -271,6 +276,7 @@ void add_data_command(CLI::App& program, Action& action) {
   CLI::App* verify = command->add_subcommand("verify", "Check every byte of a data set");
   verify->add_option("folder", options->folder, "Data set")->required();
   bind(verify, run_verify);
+  add_download_command(*command, action);
   add_tokenize_command(*command, action);
 }
 

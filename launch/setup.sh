@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what building and running sbm needs, and nothing that is already there.
 #
-#   ./launch/setup.sh [--checks] [--arm64] [--cuda-compiler] [--build-space MB]
+#   ./launch/setup.sh [--checks] [--arm64] [--fuzz] [--cuda-compiler] [--build-space MB]
 #
 #   --checks          also clang-format and clang-tidy, for the checks of the sources
 #   --arm64           also a compiler and libraries for 64-bit Arm, and qemu, for the tests of the kernels
+#   --fuzz            also Clang with its sanitizers and fuzzer, for the fuzz targets
 #   --cuda-compiler   also nvcc 13 into .deps/cuda, where the machine has none: the tests compile the kernels
 #   --build-space MB  ask for so much free disk space besides, for the build that follows
 #
@@ -22,15 +23,18 @@ log=$deps/setup.log
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
   protobuf-compiler libhwy-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libxxhash-dev
-  libicu-dev libpng-dev libzip-dev libgtest-dev libgmock-dev xz-utils)
+  libicu-dev libpng-dev libzip-dev libcurl4-openssl-dev libarchive-dev libssl-dev libgtest-dev libgmock-dev
+  xz-utils)
 check_packages=(clang-format clang-tidy)
+fuzz_packages=(clang libclang-rt-dev)
 arm64_packages=(g++-aarch64-linux-gnu qemu-user)
 arm64_libraries=(libhwy1 libhwy-dev libgtest-dev libgmock-dev nlohmann-json3-dev libxxhash0 libxxhash-dev)
 download_packages=(python3-pip unzip ca-certificates)
 
 # Disk space in MB, measured on a minimal Debian 12 and rounded up.
-packages_space=1300   # every package of the lists but those for arm64, with its archive
+packages_space=1320   # every package of the lists but those for arm64 and fuzzing, with its archive
 arm64_space=400       # the compiler for arm64 and qemu, with their archives
+fuzz_space=300        # Clang and its libraries, with their archives
 download_space=1200   # the largest moment of the download: pip's own copy beside the wheels
 unpacked_space=550    # .deps/libtorch
 cuda_space=600        # .deps/cuda, with its wheels while they are unpacked
@@ -38,6 +42,7 @@ cuda_space=600        # .deps/cuda, with its wheels while they are unpacked
 checks=no
 arm64=no
 cuda_compiler=no
+fuzz=no
 build_space=0
 apt=()                # the command that runs apt-get as root
 work=                 # the temporary folder of install_libtorch
@@ -56,13 +61,14 @@ read_options() {
       --checks) checks=yes ;;
       --arm64) arm64=yes ;;
       --cuda-compiler) cuda_compiler=yes ;;
+      --fuzz) fuzz=yes ;;
       --build-space)
         [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "setup: --build-space expects a number of MB, found '${2:-}'" >&2; exit 2; }
         build_space=$2
         shift
         ;;
       -h | --help) usage; exit 0 ;;
-      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --cuda-compiler, --build-space MB and --help" >&2; exit 2 ;;
+      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --fuzz, --cuda-compiler, --build-space MB and --help" >&2; exit 2 ;;
     esac
     shift
   done
@@ -163,7 +169,7 @@ install_packages() {
   if ! { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
     problem=$(grep -m1 -E '^E: ' "$log" || tail -n 1 "$log")
     if grep -qE 'No space left|enough free space' "$log" || [ "$(free_space /var)" -lt 20 ]; then
-      fail "apt ran out of disk space: up to $((packages_space + arm64_space)) MB are needed in /usr and /var."
+      fail "apt ran out of disk space: up to $((packages_space + arm64_space + fuzz_space)) MB are needed in /usr and /var."
     elif grep -qE 'Could not resolve|Temporary failure|Could not connect|Unable to connect|Connection (failed|timed out)|Network is unreachable|Unable to fetch' "$log"; then
       fail "apt could not reach the package servers: check the network or the proxy, then run this again. ($problem)"
     elif grep -q 'Unable to locate package' "$log"; then
@@ -289,6 +295,7 @@ main() {
 
   local wanted=("${build_packages[@]}") missing=() package need_libtorch=no
   [ "$checks" = no ] || wanted+=("${check_packages[@]}")
+  [ "$fuzz" = no ] || wanted+=("${fuzz_packages[@]}")
   local need_arm64=no
   if [ "$arm64" = yes ]; then
     wanted+=("${arm64_packages[@]}")
@@ -307,11 +314,12 @@ main() {
     find_pip >/dev/null || wanted+=(python3-pip)
     wanted+=(unzip ca-certificates)
   fi
-  local missing_arm64=0
+  local missing_arm64=0 missing_fuzz=0
   for package in "${wanted[@]}"; do
     installed "$package" && continue
     missing+=("$package")
     case " ${arm64_packages[*]} " in *" $package "*) missing_arm64=$((missing_arm64 + 1)) ;; esac
+    case " ${fuzz_packages[*]} " in *" $package "*) missing_fuzz=$((missing_fuzz + 1)) ;; esac
   done
 
   local tree_space=$build_space
@@ -331,8 +339,9 @@ main() {
     say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
   fi
   # In proportion to what is missing: one forgotten header package must not ask for a gigabyte.
-  local packages=$((packages_space * (${#missing[@]} - missing_arm64) / (${#build_packages[@]} + ${#download_packages[@]})))
-  check_space $((packages + arm64_space * missing_arm64 / ${#arm64_packages[@]})) "$tree_space"
+  local packages=$((packages_space * (${#missing[@]} - missing_arm64 - missing_fuzz) / (${#build_packages[@]} + ${#download_packages[@]})))
+  packages=$((packages + arm64_space * missing_arm64 / ${#arm64_packages[@]} + fuzz_space * missing_fuzz / ${#fuzz_packages[@]}))
+  check_space "$packages" "$tree_space"
 
   if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_cuda" = yes ] || [ "$need_arm64" = yes ]; then
     mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
