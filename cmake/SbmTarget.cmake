@@ -20,8 +20,13 @@ if(SBM_SANITIZE)
   add_compile_options(-fsanitize=${SBM_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all
                       # Instrumented code of the standard library looks uninitialised to g++ 12.
-                      -Wno-maybe-uninitialized)
+                      $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   add_link_options(-fsanitize=${SBM_SANITIZE})
+endif()
+
+if(SBM_FUZZ)
+  # Marks of the ways that were taken, for the fuzzer to follow.
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 # Compiles `target` against LibTorch, with the shared precompiled header.

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test that this machine can run.
 #
-#   ./tests/run.sh [--quick] [--preset NAME]... [-R REGEX]
+#   ./tests/run.sh [--quick] [--preset NAME]... [--fuzz SECONDS] [-R REGEX]
 #
 #   --quick        the optimised build only, without the sanitizers
 #   --preset NAME  only this build: release, asan (address and undefined behaviour), tsan (threads) or
 #                  arm64 (the kernels compiled for 64-bit Arm, run by qemu; not among those that run
 #                  without this option); may be given more than once
+#   --fuzz SECONDS drives each fuzz target of tests/fuzz for so long, with Clang's libFuzzer and
+#                  AddressSanitizer; no other build, unless named
 #   -R REGEX       only the tests whose names match, as ctest takes them
 #
 # Ends with a table and the line "N passed, N failed, N skipped", the sum over all builds; a build that
@@ -16,9 +18,10 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 presets=()
 pattern=
+fuzz_seconds=
 
 # Disk space in MB of the build trees and of what ccache keeps of them, measured and rounded up.
-declare -A tree_space=([release]=1300 [asan]=1600 [tsan]=200 [arm64]=100)
+declare -A tree_space=([release]=1300 [asan]=1600 [tsan]=200 [arm64]=100 [fuzz]=300)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 refuse() {
@@ -32,6 +35,12 @@ while [ $# -gt 0 ]; do
     --preset)
       [[ ${2:-} =~ ^(release|asan|tsan|arm64)$ ]] || refuse "--preset expects release, asan, tsan or arm64, found '${2:-}'"
       presets+=("$2")
+      shift
+      ;;
+    --fuzz)
+      [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || refuse "--fuzz expects a number of seconds, found '${2:-}'"
+      fuzz_seconds=$2
+      presets+=(fuzz)
       shift
       ;;
     -R)
@@ -105,13 +114,14 @@ build() {
 # Sanitizers lay out memory in fixed places, which some kernels' address randomisation gets in the way
 # of. Sets `launcher` to a way of starting that works here, or is false where there is none.
 find_launcher() {
-  local probe=$root/build/$1/base_tests
+  local probe=$root/build/$1/base_tests probe_options=--gtest_list_tests
+  [ "$1" != fuzz ] || probe=$root/build/fuzz/tokenizer_fuzz probe_options=-help=1
   local command
   for command in "env" "setarch $(uname -m) -R"; do
     read -ra launcher <<<"$command"
     # Randomisation fails now and then only, so one success says little.
     local good=0
-    while [ "$good" -lt 8 ] && "${launcher[@]}" "$probe" --gtest_list_tests >/dev/null 2>&1; do
+    while [ "$good" -lt 8 ] && "${launcher[@]}" "$probe" "$probe_options" >/dev/null 2>&1; do
       good=$((good + 1))
     done
     [ "$good" -lt 8 ] || return 0
@@ -171,12 +181,47 @@ test_arm64() {
   run_suites arm64 "kernels (qemu)" -L '^kernels$' -E 'Sampler(Linear)?Law'
 }
 
+# An input that ends the process, takes 60 s or asks for 256 MB at once is kept and counts as one
+# failed test.
+test_fuzz() {
+  build fuzz || return 0
+  if ! find_launcher fuzz; then
+    echo "skipped: a program with AddressSanitizer does not start on this machine"
+    total_skipped=$((total_skipped + 1))
+    add_row fuzz "cannot start here" - - - 1
+    return 0
+  fi
+  local folder target seeds start executions
+  for seeds in "$root"/tests/fuzz/seeds/*; do
+    target=$(basename "$seeds")
+    folder=$root/build/fuzz/runs/$target
+    heading "fuzz $target"
+    mkdir -p "$folder/corpus" "$folder/failures" "$folder/temporary"
+    start=$SECONDS
+    if TMPDIR=$folder/temporary "${launcher[@]}" "$root/build/fuzz/${target}_fuzz" \
+      -max_total_time="$fuzz_seconds" -max_len=32768 -timeout=60 -malloc_limit_mb=256 -rss_limit_mb=1024 \
+      -print_final_stats=1 -verbosity=0 -artifact_prefix="$folder/failures/" "$folder/corpus" "$seeds" \
+      >"$folder/log" 2>&1; then
+      executions=$(grep -oE 'number_of_executed_units: [0-9]+' "$folder/log" | grep -oE '[0-9]+')
+      echo "$executions executions without a failure"
+      total_passed=$((total_passed + 1))
+      add_row fuzz "$target, $executions executions" "$((SECONDS - start)) s" 1 0 0
+    else
+      tail -n 40 "$folder/log"
+      total_failed=$((total_failed + 1))
+      add_row fuzz "$target FAILED" "$((SECONDS - start)) s" 0 1 0
+    fi
+    rm -rf "$folder/temporary"
+  done
+}
+
 space=0
 setup_options=()
 for preset in "${presets[@]}"; do
   [ -e "$root/build/$preset/build.ninja" ] || space=$((space + tree_space[$preset]))
   [ "$preset" != arm64 ] || setup_options+=(--arm64)
   [ "$preset" != release ] || setup_options+=(--cuda-compiler)
+  [ "$preset" != fuzz ] || setup_options+=(--fuzz)
 done
 "$root/launch/setup.sh" "${setup_options[@]}" --build-space "$space"
 
