@@ -63,9 +63,8 @@ data::BuildReport build_with_bar(const data::BuildRequest& request) {
     return total == 0 ? fmt::format("{} samples", done)
                       : fmt::format("{} of {} samples", done, total);
   });
-  return data::build_dataset(request, [&bar](const data::BuildProgress& done) {
-    bar.show("", done.samples, done.total);
-  });
+  return data::build_dataset(
+      request, [&bar](const data::BuildProgress& done) { bar.show("", done.samples, done.total); });
 }
 
 int run_build(const Options& options) {
@@ -237,8 +236,8 @@ int run_verify(const Options& options) {
 }  // namespace
 
 void add_data_command(CLI::App& program, Action& action) {
-  CLI::App* command =
-      program.add_subcommand("data", "Download published files; build, inspect and verify data sets; tokenize text");
+  CLI::App* command = program.add_subcommand(
+      "data", "Download published files; build, inspect and verify data sets; tokenize text");
   command->require_subcommand(1);
   auto options = std::make_shared<Options>();
   const auto bind = [&](CLI::App* sub, int (*run)(const Options&)) {
