@@ -125,6 +125,8 @@ class Download {
     DownloadReport report;
     for (const PublishedFile& file : source_.files) report.files.push_back(obtain(file));
     for (const PublishedFile& file : source_.files) unpack(file);
+    // Not before: a first download that is no archive must not become what others are held to.
+    for (const DownloadedFile& file : report.files) checksums_.record(file.name, file.sha256);
     if (source_.is_mrpc) arrange_mrpc(place());
     report.place = place();
     report.next_command = next_command();
@@ -233,12 +235,13 @@ class Download {
     } else if (recorded == digest.sha256) {
       result.checksum = ChecksumSource::kRecorded;
     } else {
-      refuse(path,
-             fmt::format("the SHA-256 {} that {} keeps of an earlier download", recorded,
-                         (request_.out / kChecksumsFile).string()),
-             digest.sha256);
+      refuse(
+          path,
+          fmt::format("the SHA-256 {} that {} keeps of an earlier download (delete its line there "
+                      "if another file was published since)",
+                      recorded, (request_.out / kChecksumsFile).string()),
+          digest.sha256);
     }
-    checksums_.record(name, digest.sha256);
   }
 
   [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& expected,

@@ -106,7 +106,13 @@ for task in $tasks; do
         --set training.learning_rate=5e-4 --set training.evaluate_every=0 --set training.log_every=50
       for split in validation test; do
         # Only MRPC's test split may have labels; to ask for others is an error of the data.
-        answer=$("$sbm" eval --checkpoint "$run" --split $split --draws 5 --json 2>/dev/null) || continue
+        code=0
+        answer=$("$sbm" eval --checkpoint "$run" --split $split --draws 5 --json 2>"$out/eval.log") || code=$?
+        if [ $code -ne 0 ]; then
+          [ "$split" = test ] && [ $code -eq 3 ] && continue
+          cat "$out/eval.log" >&2
+          exit $code
+        fi
         for metric in $(printf '%s\n' "${metrics[$task]}" accuracy | sort -u); do
           found[$split.$metric]="${found[$split.$metric]:-} $(number "$metric" "$answer")"
         done

@@ -38,6 +38,7 @@ std::string dry_run(distributed::Communicator& communicator, const TrainRequest&
       distributed::checkpoint::list(RunFolder(request.run_directory).checkpoints());
   std::optional<std::filesystem::path> resumed;
   if (request.resume == Resume::kAuto && !present.empty()) resumed = present.front().folder;
+  if (request.resume == Resume::kPath) resumed = request.resume_path;
   TrainRequest begun = request;
   begun.config = note_initial_weights(communicator, request.config, resumed);
   if (resumed) require_same_run(*resumed, begun.config);

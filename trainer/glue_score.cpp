@@ -58,7 +58,7 @@ TaskResult best_of_run(const std::filesystem::path& folder, const std::string& t
   std::optional<TaskResult> best;
   for (std::string line; std::getline(lines, line);) {
     const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_object() || !json.value("best", false)) continue;
+    if (!json.is_object() || !json.contains("best") || json["best"] != true) continue;
     nlohmann::json named = json;
     named["task"] = task;
     best = from_json(named, path.string());

@@ -66,7 +66,8 @@ void require_sampler_version(const std::filesystem::path& folder, std::int32_t v
   if (version == kernels::kSamplerVersion) return;
   throw CheckpointError(folder.string() + ": expected masks of sampler version " +
                         std::to_string(kernels::kSamplerVersion) + ", found version " +
-                        std::to_string(version));
+                        std::to_string(version) +
+                        "; training.initialize_from still takes its weights into a new run");
 }
 
 }  // namespace sbm::trainer

@@ -146,6 +146,16 @@ TEST_F(DownloadTest, WithoutAPublishedChecksumTheFirstDownloadDecides) {
                                                                HasSubstr("earlier download"))));
 }
 
+TEST_F(DownloadTest, AFirstDownloadThatDoesNotUnpackDecidesNothing) {
+  source_.files[0].sha256 = {};
+  source_.files[0].bytes = 0;
+  server_.serve("/data/CoLA.zip", {.body = "Not an archive", .tag = "\"error page\""});
+  EXPECT_THROW(fetch(), DataError);
+  std::filesystem::remove(out() / "CoLA.zip");
+  server_.serve("/data/CoLA.zip", {.body = archive_});
+  EXPECT_EQ(fetch().files[0].checksum, ChecksumSource::kFirst);
+}
+
 TEST_F(DownloadTest, WithoutInternetItSaysWhatToPutWhere) {
   source_.files[0].url = "http://127.0.0.1:1/data/CoLA.zip";
   EXPECT_THAT(
