@@ -67,7 +67,8 @@ struct CellLaw {
 struct DenseGraphs {
   WorkList work;  ///< null: the path is not launched
   /// Edges, one bit a cell (kernels/cuda/mask_layout.h):
-  /// [batch * heads, ceil(queries / 64), ceil(keys / 64), 64].
+  /// [batch * heads, ceil(queries / 64), ceil(keys / 64), 64]. Masks and the entries of `law` start
+  /// at multiples of 16 bytes.
   const std::uint64_t* mask = nullptr;
   /// Probed cells in the same layout, TRAPEZOID's backward only. Null: every cell is probed when
   /// the probe rate is 1, none when it is 0; other rates need it.

@@ -85,6 +85,12 @@ void check_tensor(const Tensor& tensor, std::int64_t tokens, const AttentionShap
   checker.range(tensor.token_stride, -kMost32Bits, kMost32Bits, name + ".token_stride");
 }
 
+/// An array that kernels load 16 bytes at a time.
+void check_rows(const void* data, bool needed, const std::string& what, Checker& checker) {
+  checker.pointer(data, needed, what);
+  checker.aligned(data, what);
+}
+
 void check_work(const WorkList& work, const std::string& name, Checker& checker) {
   checker.pointer(work.count, work.graphs != nullptr, name + ".work.count");
 }
@@ -113,9 +119,9 @@ void check_inputs(const Params& params, Checker& checker) {
   if (params.edges.work.graphs != nullptr) {
     check_cells(params.edges.rows, false, "edges.rows", checker);
   }
-  checker.pointer(params.dense.mask,
-                  params.dense.work.graphs != nullptr && graphs * shape.queries * shape.keys > 0,
-                  "dense.mask");
+  check_rows(params.dense.mask,
+             params.dense.work.graphs != nullptr && graphs * shape.queries * shape.keys > 0,
+             "dense.mask", checker);
   check_tensor(params.query, shape.queries, shape, params.precision, "query", checker);
   check_tensor(params.key, shape.keys, shape, params.precision, "key", checker);
   check_tensor(params.value, shape.keys, shape, params.precision, "value", checker);
@@ -152,16 +158,19 @@ void check_dense(const BackwardParams& params, Checker& checker) {
   const DenseGraphs& dense = params.dense;
   const AttentionShape& shape = params.shape;
   if (dense.work.graphs == nullptr) return;
-  const bool has_cells = shape.batch * shape.heads * shape.queries * shape.keys > 0;
-  checker.pointer(params.dense_workspace, has_cells, "dense_workspace");
-  checker.aligned(params.dense_workspace, "dense_workspace");
-  checker.pointer(dense.law.weights, has_cells, "dense.law.weights");
-  checker.pointer(dense.law.row_exponents, has_cells, "dense.law.row_exponents");
-  checker.pointer(dense.law.key_entries, has_cells, "dense.law.key_entries");
-  checker.pointer(dense.law.key_exponents, has_cells, "dense.law.key_exponents");
+  // One side alone is packed and looked through, too.
+  const std::int64_t graphs = shape.batch * shape.heads;
+  const bool has_queries = graphs * shape.queries > 0;
+  const bool has_keys = graphs * shape.keys > 0;
+  check_rows(params.dense_workspace, has_queries || has_keys, "dense_workspace", checker);
+  check_rows(dense.law.weights, has_queries, "dense.law.weights", checker);
+  checker.pointer(dense.law.row_exponents, has_queries, "dense.law.row_exponents");
+  check_rows(dense.law.key_entries, has_keys, "dense.law.key_entries", checker);
+  checker.pointer(dense.law.key_exponents, has_keys, "dense.law.key_exponents");
   if (params.estimator.estimator != Estimator::kTrapezoid) return;
   const double rate = params.estimator.probe_rate;
-  checker.pointer(dense.probe_mask, has_cells && rate > 0.0 && rate < 1.0, "dense.probe_mask");
+  check_rows(dense.probe_mask, has_queries && has_keys && rate > 0.0 && rate < 1.0,
+             "dense.probe_mask", checker);
 }
 
 }  // namespace

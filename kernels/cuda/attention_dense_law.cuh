@@ -7,8 +7,9 @@
 #include "kernels/cuda/sampling_cells.cuh"
 #include "kernels/sampler_threshold.h"
 
-// With which probability the cells of a tile were drawn, from the sampler's own integers: the q and
-// the gates are to the bit those that the sampler keeps with an edge list.
+// With which probability the cells of a tile were drawn, from the sampler's own integers: the q are
+// to the bit those that the sampler keeps with an edge list, and so are the gates but for a
+// rounding of POISSON's.
 namespace sbm::kernels::cuda::dense {
 
 /// One side's integers of one graph.

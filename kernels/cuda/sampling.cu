@@ -88,6 +88,16 @@ Status check_array(const char* name, const void* array, bool needed = true) {
   return Status::invalid(std::string(name) + ": expected an array, found null");
 }
 
+/// An array that kernels load 16 bytes at a time.
+Status check_rows(const char* name, const void* array, bool needed = true) {
+  if (Status status = check_array(name, array, needed); !status.ok()) return status;
+  const auto beyond = reinterpret_cast<std::uintptr_t>(array) % 16;
+  if (beyond == 0) return {};
+  return Status::invalid(std::string(name) +
+                         ": expected an address that is a multiple of 16, found " +
+                         std::to_string(beyond) + " beyond one");
+}
+
 Status check_lists(const std::string& name, const SampledLists& lists) {
   constexpr std::int64_t kMostCells = 0xFFFFFFFF;
   if (lists.capacity < 0 || lists.capacity > kMostCells) {
@@ -121,15 +131,15 @@ Status check_call(const SamplingParams& params, const PathPlan& plan, const Samp
   }
   const bool has_queries = params.queries > 0;
   const bool has_keys = params.keys > 0;
-  for (Status status : {check_array("workspace", workspace),
-                        check_array("mask", graphs.mask, has_queries && has_keys),
+  for (Status status : {check_rows("workspace", workspace),
+                        check_rows("mask", graphs.mask, has_queries && has_keys),
                         check_array("dense_graphs", graphs.dense_graphs),
                         check_array("dense_count", graphs.dense_count),
                         check_array("sparse_graphs", graphs.sparse_graphs),
                         check_array("sparse_count", graphs.sparse_count),
-                        check_array("weights", graphs.weights, has_queries),
+                        check_rows("weights", graphs.weights, has_queries),
                         check_array("row_exponents", graphs.row_exponents, has_queries),
-                        check_array("key_entries", graphs.key_entries, has_keys),
+                        check_rows("key_entries", graphs.key_entries, has_keys),
                         check_array("key_exponents", graphs.key_exponents, has_keys),
                         check_array("edge_counts", graphs.edge_counts),
                         check_array("invalid_values", graphs.invalid_values),

@@ -4,7 +4,7 @@
 // in shared memory, multiplies them with the columns of S (from L2) by m16n8k32, exactly, and
 // re-quantises row after row, its lanes along the clusters.
 // Shared memory, with K = clusters rounded up to 32: 4 warps x 16 rows x (2 K + 4 (K + 4)) bytes
-// and 12 K for the keys' totals: 14 KiB at K = 32, 50 KiB at 128, 99 KiB at 256.
+// and 12 K for the keys' totals: 14 KiB at K = 32, 50 KiB at 128, 100 KiB at 256.
 // Bound: 4 (K / 32) MMAs for 128 sums of W', and about 60 instructions a row for 32 clusters.
 
 #include "kernels/cuda/sampling_cells.cuh"

@@ -43,7 +43,7 @@ class AttentionCheck : public testing::Test {
     forward_.edges.rows = forward_.edges.columns = cells;
     forward_.edges.probe_rows = forward_.edges.probe_columns = cells;
     forward_.dense.work = {words_.data(), words_.data()};
-    forward_.dense.mask = forward_.dense.probe_mask = &mask_;
+    forward_.dense.mask = forward_.dense.probe_mask = mask_.data();
     forward_.dense.law.weights = forward_.dense.law.key_entries = &entry_;
     forward_.dense.law.row_exponents = &exponent_;
     forward_.dense.law.key_exponents = &key_exponent_;
@@ -80,8 +80,8 @@ class AttentionCheck : public testing::Test {
   alignas(16) std::array<float, 8> memory_ = {};
   std::array<std::uint32_t, 2> words_ = {};
   std::array<std::uint16_t, 2> halves_ = {};
-  std::uint64_t mask_ = 0;
-  EntryBytes entry_ = {};
+  alignas(16) std::array<std::uint64_t, 2> mask_ = {};
+  alignas(16) EntryBytes entry_ = {};
   std::int32_t exponent_ = 0;
   std::uint8_t key_exponent_ = 0;
   PhiloxKey key_ = 0;
@@ -171,6 +171,14 @@ TEST_F(AttentionCheck, RefusesGraphs) {
                          "edges.rows.capacity: expected 0 to 4294967295, found -1");
   expect_forward_refused([](ForwardParams& params) { params.dense.mask = nullptr; },
                          "dense.mask: expected a pointer, found null");
+  expect_forward_refused([&](ForwardParams& params) { params.dense.mask = &mask_[1]; },
+                         "dense.mask: expected an address that is a multiple of 16, found 8");
+  expect_backward_refused(
+      [](BackwardParams& params) {
+        params.shape.keys = 0;
+        params.dense_workspace = nullptr;
+      },
+      "dense_workspace: expected a pointer, found null");
   expect_backward_refused([](BackwardParams& params) { params.edges.columns.others = nullptr; },
                           "edges.columns.others: expected a pointer, found null");
   expect_backward_refused(
