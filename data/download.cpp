@@ -217,8 +217,9 @@ class Download {
       refuse(path, fmt::format("{} bytes", file.bytes), fmt::format("{} bytes", result.bytes));
     }
     const std::string what = fmt::format("checking {}", file.name);
-    const FileDigest digest = digest_file(
-        path, [&](std::uint64_t bytes) { tell(what, bytes, error ? 0 : result.bytes); });
+    const FileDigest digest = digest_file(path, !file.md5.empty(), [&](std::uint64_t bytes) {
+      tell(what, bytes, error ? 0 : result.bytes);
+    });
     result.sha256 = digest.sha256;
     if (!file.sha256.empty() && digest.sha256 != file.sha256) {
       refuse(path, fmt::format("the published SHA-256 {}", file.sha256), digest.sha256);

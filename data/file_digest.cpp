@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/error.h"
@@ -55,19 +56,20 @@ class Digest {
 
 }  // namespace
 
-FileDigest digest_file(const std::filesystem::path& path,
+FileDigest digest_file(const std::filesystem::path& path, bool with_md5,
                        const std::function<void(std::uint64_t)>& progress) {
   const MappedFile file(path);
   Digest sha256("SHA-256", EVP_sha256());
-  Digest md5("MD5", EVP_md5());
+  std::optional<Digest> md5;
+  if (with_md5) md5.emplace("MD5", EVP_md5());
   const std::span<const std::uint8_t> bytes = file.bytes();
   for (std::size_t at = 0; at < bytes.size(); at += kPieceBytes) {
     if (progress) progress(at);
     const auto piece = bytes.subspan(at, std::min(kPieceBytes, bytes.size() - at));
     sha256.update(piece);
-    md5.update(piece);
+    if (md5) md5->update(piece);
   }
-  return {.sha256 = sha256.hex(), .md5 = md5.hex()};
+  return {.sha256 = sha256.hex(), .md5 = md5 ? md5->hex() : std::string()};
 }
 
 }  // namespace sbm::data

@@ -158,19 +158,23 @@ class Transfer {
     const CURLcode code = curl_easy_perform(handle_.get());
     if (failure_) std::rethrow_exception(failure_);
     if (code == CURLE_OK) {
-      accept();  // a file without a byte has no on_bytes()
-      if (failure_) std::rethrow_exception(failure_);
-      return Outcome::kWhole;
+      if (!guarded([this] { accept(); })) std::rethrow_exception(failure_);  // of an empty file
+      if (misplaced_) return cannot_continue();
+      if (status() != 206 || range_.ends_with(fmt::format("/{}", file_.size())) ||
+          range_.ends_with("/*")) {
+        return Outcome::kWhole;
+      }
+      say(fmt::format("the server sent a part only: {}", range_));
+      return Outcome::kBrokeOff;
     }
+    if (misplaced_) return cannot_continue();
     if (code == CURLE_HTTP_RETURNED_ERROR && status() == 416 && begin_ > 0) {
       // Nothing is missing, where an earlier run was killed just before the end.
       return range_ == fmt::format("bytes */{}", begin_) ? Outcome::kWhole
                                                          : Outcome::kCannotContinue;
     }
     if (reason_[0] == '\0') {
-      std::string_view text = curl_easy_strerror(code);
-      text = text.substr(0, reason_.size() - 1);
-      std::copy(text.begin(), text.end(), reason_.begin());
+      say(curl_easy_strerror(code));
     }
     const bool may_pass = code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR ||
                           code == CURLE_OPERATION_TIMEDOUT || code == CURLE_GOT_NOTHING ||
@@ -186,6 +190,16 @@ class Transfer {
     void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
     void operator()(curl_slist* list) const { curl_slist_free_all(list); }
   };
+
+  Outcome cannot_continue() {
+    say(fmt::format("expected bytes from {} on, the server sends \"{}\"", begin_, range_));
+    return Outcome::kCannotContinue;
+  }
+
+  void say(std::string_view text) {
+    text = text.substr(0, reason_.size() - 1);
+    *std::copy(text.begin(), text.end(), reason_.begin()) = '\0';
+  }
 
   template <typename T>
   void set(CURLoption option, T value) {
@@ -219,7 +233,8 @@ class Transfer {
 
   static std::size_t on_bytes(char* bytes, std::size_t, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
-    return transfer.guarded([&] { transfer.take_bytes(bytes, count); }) ? count : 0;
+    const bool taken = transfer.guarded([&] { transfer.take_bytes(bytes, count); });
+    return taken && !transfer.misplaced_ ? count : 0;
   }
 
   static int on_progress(void* self, curl_off_t total, curl_off_t, curl_off_t, curl_off_t) {
@@ -254,11 +269,17 @@ class Transfer {
     if (status() == 206 && begin_ == 0) {
       throw FetchError(request_.url + ": expected a whole file, the server sends a part of it");
     }
+    // HTTP lets a server send another part than the one it was asked for.
+    if (status() == 206 && !range_.starts_with(fmt::format("bytes {}-", begin_))) {
+      misplaced_ = true;
+      return;
+    }
     file_.keep_version(tag_.empty() ? date_ : tag_);
   }
 
   void take_bytes(const char* bytes, std::size_t count) {
     accept();
+    if (misplaced_) return;
     if (request_.bytes > 0 && count > request_.bytes - std::min(request_.bytes, file_.size())) {
       throw FetchError(fmt::format("{}: expected {} bytes, the server sends more", request_.url,
                                    request_.bytes));
@@ -283,6 +304,7 @@ class Transfer {
   std::string date_;
   std::string range_;
   bool accepted_ = false;
+  bool misplaced_ = false;  // the answer holds other bytes than the missing ones
   std::exception_ptr failure_;
 };
 

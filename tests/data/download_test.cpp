@@ -38,7 +38,7 @@ class DownloadTest : public ::testing::Test {
                   {{.name = "CoLA/train.tsv", .body = std::string(5000, 'x')},
                    {.name = "CoLA/dev.tsv", .body = "y"}});
     archive_ = read_text(folder_.path() / "made.zip");
-    digest_ = digest_file(folder_.path() / "made.zip");
+    digest_ = digest_file(folder_.path() / "made.zip", true);
     server_.serve("/data/CoLA.zip", {.body = archive_});
     url_ = server_.address() + "/data/CoLA.zip";
     source_ = {.tasks = {"glue/cola"},
@@ -256,10 +256,10 @@ TEST(PublishedFiles, TheTableIsWellFormed) {
 TEST(FileDigestTest, EqualsKnownValues) {
   const TemporaryFolder folder;
   write_text(folder.path() / "abc", "abc");
-  const FileDigest digest = digest_file(folder.path() / "abc");
+  const FileDigest digest = digest_file(folder.path() / "abc", true);
   EXPECT_EQ(digest.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(digest.md5, "900150983cd24fb0d6963f7d28e17f72");
-  EXPECT_THROW(digest_file(folder.path() / "none"), DataError);
+  EXPECT_THROW(digest_file(folder.path() / "none", false), DataError);
 }
 
 }  // namespace

@@ -124,6 +124,25 @@ TEST_F(HttpFetch, APartialFileThatIsTooLongIsFetchedAnew) {
   EXPECT_EQ(contents(), other);
 }
 
+TEST_F(HttpFetch, PartsThatAreShorterThanAskedForAreNotTheEnd) {
+  server_.serve("/file",
+                {.body = body_, .break_off_after = 30000, .breaks = 1, .longest_part = 40000});
+  fetch_file(request());
+  EXPECT_EQ(contents(), body_);
+  EXPECT_THAT(server_.requests(),
+              ElementsAre("GET /file", "GET /file bytes=30000-", "GET /file bytes=70000-"));
+}
+
+TEST_F(HttpFetch, APartOfAnotherPlaceIsNotAppended) {
+  server_.serve("/file", {.body = body_, .break_off_after = 30000, .breaks = 1, .shift = 7});
+  EXPECT_THROW(fetch_file(request(1)), FetchError);
+  EXPECT_THAT([this] { fetch_file(request(1)); },
+              ThrowsMessage<FetchError>(HasSubstr("expected bytes from 30000 on, the server sends "
+                                                  "\"bytes 30007-")));
+  fetch_file(request(1));  // from the beginning
+  EXPECT_EQ(contents(), body_);
+}
+
 TEST_F(HttpFetch, FollowsRedirections) {
   server_.serve("/file", {.status = 302, .location = server_.address() + "/there"});
   server_.serve("/there", {.body = body_});

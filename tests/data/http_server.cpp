@@ -112,7 +112,7 @@ void HttpServer::answer(int connection) {
   }
   std::size_t begin = 0;
   if (range && file.ranges && header(request, "If-Range").value_or(file.tag) == file.tag) {
-    begin = std::stoull(range->substr(range->find('=') + 1));
+    begin = std::stoull(range->substr(range->find('=') + 1)) + file.shift;
   }
   const std::size_t size = file.body.size();
   if (begin > 0 && begin >= size) {
@@ -121,13 +121,14 @@ void HttpServer::answer(int connection) {
                                      tag, size));
     return;
   }
-  const std::string head = begin > 0
-                               ? fmt::format("HTTP/1.1 206 X\r\nContent-Range: bytes {}-{}/{}\r\n",
-                                             begin, size - 1, size)
-                               : "HTTP/1.1 200 OK\r\n";
+  const std::size_t end = begin > 0 ? begin + std::min(size - begin, file.longest_part) : size;
+  const std::string head =
+      begin > 0
+          ? fmt::format("HTTP/1.1 206 X\r\nContent-Range: bytes {}-{}/{}\r\n", begin, end - 1, size)
+          : "HTTP/1.1 200 OK\r\n";
   send_all(connection, fmt::format("{}{}Content-Length: {}\r\nConnection: close\r\n\r\n", head, tag,
-                                   size - begin));
-  std::string_view body = std::string_view(file.body).substr(begin);
+                                   end - begin));
+  std::string_view body = std::string_view(file.body).substr(begin, end - begin);
   if (file.breaks > 0 && file.break_off_after < body.size()) {
     body = body.substr(0, file.break_off_after);
     --file.breaks;

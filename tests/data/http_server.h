@@ -17,6 +17,8 @@ struct ServedFile {
   std::string location{};                  ///< of a redirection
   std::size_t break_off_after = SIZE_MAX;  ///< bytes of a body; the connection then ends
   std::size_t breaks = SIZE_MAX;           ///< so many answers break off, later ones do not
+  std::size_t shift = 0;                   ///< bytes by which a part begins later than asked for
+  std::size_t longest_part = SIZE_MAX;     ///< bytes; HTTP lets a server send less than asked for
   bool ranges = true;                      ///< whether parts may be asked for
 };
 
