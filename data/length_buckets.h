@@ -20,9 +20,10 @@ struct LengthBuckets {
   std::int64_t part_length = 0;
 };
 
-/// The bucket edge at or above `length` >= 1: a multiple of the granularity g and, from 16 g on, of
-/// an eighth of the largest power of two below it. So an octave has at most eight edges, and above
-/// 8 g less than an eighth of a row is padding. For g = 0 it is a multiple of kLengthMultiple.
+/// The bucket edge at or above `length` >= 1: a multiple of the granularity g or, from 16 g on, of
+/// an eighth of the largest power of two below it, where that is more. So an octave has at most
+/// eight edges, and above 8 g less than an eighth of a row is padding. For g = 0 it is a multiple
+/// of kLengthMultiple.
 std::int64_t bucket_edge(std::int64_t length, std::int64_t granularity);
 
 /// Tokens of the longest sequence that the sample is to an encoder.
