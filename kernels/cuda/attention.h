@@ -29,8 +29,7 @@ struct WorkList {
 struct CellList {
   const std::uint32_t* offsets = nullptr;  ///< [batch * heads, lines + 1], from 0 in each graph
   const std::uint16_t* others = nullptr;   ///< [batch * heads, capacity]
-  /// dq/dP of each cell as in EdgeList::gates, [batch * heads, capacity]. Null: 1, but 0 on an edge
-  /// of a forced diagonal.
+  /// dq/dP of each cell as in EdgeList::gates, [batch * heads, capacity]. The backward reads it.
   const float* gates = nullptr;
   /// q of each cell, [batch * heads, capacity]. TRAPEZOID reads it.
   const float* probabilities = nullptr;
@@ -44,7 +43,6 @@ struct EdgeGraphs {
   CellList columns;        ///< the same edges; backward only
   CellList probe_rows;     ///< probed non-edges, TRAPEZOID's backward only; null offsets: none
   CellList probe_columns;  ///< the same probes
-  bool diagonal_forced = false;  ///< SelfLoops::kAdd
 };
 
 /// The sampler's integers (docs/sampler.md, sections 3 to 5), from which q and the gate of every

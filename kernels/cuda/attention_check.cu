@@ -95,11 +95,18 @@ void check_work(const WorkList& work, const std::string& name, Checker& checker)
   checker.pointer(work.count, work.graphs != nullptr, name + ".work.count");
 }
 
-void check_cells(const CellList& cells, bool probabilities, const std::string& name,
-                 Checker& checker) {
+void check_cells(const CellList& cells, const std::string& name, Checker& checker) {
   checker.pointer(cells.offsets, true, name + ".offsets");
   checker.range(cells.capacity, 0, std::numeric_limits<std::uint32_t>::max(), name + ".capacity");
   checker.pointer(cells.others, cells.capacity > 0, name + ".others");
+}
+
+/// Without gates, POISSON's factor and the closing of saturated cells would be missing on this path
+/// alone.
+void check_graded_cells(const CellList& cells, bool probabilities, const std::string& name,
+                        Checker& checker) {
+  check_cells(cells, name, checker);
+  checker.pointer(cells.gates, cells.capacity > 0, name + ".gates");
   checker.pointer(cells.probabilities, probabilities && cells.capacity > 0,
                   name + ".probabilities (TRAPEZOID needs q)");
 }
@@ -117,7 +124,7 @@ void check_inputs(const Params& params, Checker& checker) {
   check_work(params.edges.work, "edges", checker);
   check_work(params.dense.work, "dense", checker);
   if (params.edges.work.graphs != nullptr) {
-    check_cells(params.edges.rows, false, "edges.rows", checker);
+    check_cells(params.edges.rows, "edges.rows", checker);
   }
   check_rows(params.dense.mask,
              params.dense.work.graphs != nullptr && graphs * shape.queries * shape.keys > 0,
@@ -143,12 +150,12 @@ void check_lists(const BackwardParams& params, Checker& checker) {
   const EdgeGraphs& edges = params.edges;
   if (edges.work.graphs == nullptr) return;
   const bool is_trapezoid = params.estimator.estimator == Estimator::kTrapezoid;
-  check_cells(edges.rows, is_trapezoid, "edges.rows", checker);
-  check_cells(edges.columns, is_trapezoid, "edges.columns", checker);
+  check_graded_cells(edges.rows, is_trapezoid, "edges.rows", checker);
+  check_graded_cells(edges.columns, is_trapezoid, "edges.columns", checker);
   if (!is_trapezoid) return;
   if (edges.probe_rows.offsets == nullptr && edges.probe_columns.offsets == nullptr) return;
-  check_cells(edges.probe_rows, true, "edges.probe_rows", checker);
-  check_cells(edges.probe_columns, true, "edges.probe_columns", checker);
+  check_graded_cells(edges.probe_rows, true, "edges.probe_rows", checker);
+  check_graded_cells(edges.probe_columns, true, "edges.probe_columns", checker);
   checker.expect(params.estimator.probe_rate > 0.0, "probe_rate",
                  "more than 0 where there are probes", "0");
 }

@@ -268,8 +268,6 @@ class EdgeBackwardHead {
       edge.probability = lines.probabilities[cell.index];
       edge.only_edge = constants.only_edge;
     }
-    float gate = call_.edges.diagonal_forced && cell.line == cell.other ? 0.0F : 1.0F;
-    if (lines.gates != nullptr) gate = lines.gates[cell.index];
     const auto line = static_cast<std::uint32_t>(cell.line);
     const auto other = static_cast<std::uint32_t>(cell.other);
     const float factor = Traits::kIsRows ? dropout_factor(dropout_, dropout_key_, line, other)
@@ -283,18 +281,19 @@ class EdgeBackwardHead {
     edge.weight = gradients.weight;
     edge.value_gain = value_gain;
     edge.gain = value_gain - constants.delta;
-    gradients.estimate = gate * edge_estimate<Traits::kEstimator>(estimator_, edge);
+    gradients.estimate =
+        lines.gates[cell.index] * edge_estimate<Traits::kEstimator>(estimator_, edge);
     return gradients;
   }
 
   [[nodiscard]] __device__ __forceinline__ CellGradients
   probe_gradients(const Cell& cell, const GraphLines& lines, const RowConstants& constants,
                   float score, float value_gain) const {
-    const float gate = lines.gates != nullptr ? lines.gates[cell.index] : 1.0F;
     CellGradients gradients;
     gradients.estimate =
-        gate * probe_estimate(estimator_, score, constants.log_sum_exp,
-                              value_gain - constants.delta, lines.probabilities[cell.index]);
+        lines.gates[cell.index] * probe_estimate(estimator_, score, constants.log_sum_exp,
+                                                 value_gain - constants.delta,
+                                                 lines.probabilities[cell.index]);
     return gradients;
   }
 

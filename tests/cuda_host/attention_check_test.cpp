@@ -36,7 +36,7 @@ class AttentionCheck : public testing::Test {
     forward_.log_sum_exp = memory_.data();
     const CellList cells = {.offsets = words_.data(),
                             .others = halves_.data(),
-                            .gates = nullptr,
+                            .gates = memory_.data(),
                             .probabilities = memory_.data(),
                             .capacity = 9};
     forward_.edges.work = {words_.data(), words_.data()};
@@ -184,6 +184,8 @@ TEST_F(AttentionCheck, RefusesGraphs) {
   expect_backward_refused(
       [](BackwardParams& params) { params.edges.columns.probabilities = nullptr; },
       "edges.columns.probabilities (TRAPEZOID needs q): expected a pointer, found null");
+  expect_backward_refused([](BackwardParams& params) { params.edges.columns.gates = nullptr; },
+                          "edges.columns.gates: expected a pointer, found null");
   expect_backward_refused([](BackwardParams& params) { params.edges.probe_columns = {}; },
                           "edges.probe_columns.offsets: expected a pointer, found null");
   expect_backward_refused([](BackwardParams& params) { params.dense_workspace = nullptr; },

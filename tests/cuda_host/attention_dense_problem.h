@@ -11,13 +11,11 @@
 #include "cuda_host/device_buffer.h"
 #include "cuda_host/stream.h"
 #include "kernels/cuda/attention.h"
-#include "kernels/cuda/mask_layout.h"
-#include "kernels/cuda/sampling_operands.h"
 #include "kernels/reference/attention.h"
 #include "kernels/reference/attention_estimator.h"
 #include "kernels/reference/sampler.h"
+#include "tests/cuda_host/attention_dense_graphs.h"
 #include "tests/cuda_host/attention_dense_spec.h"
-#include "tests/kernels/sampler_problem.h"
 
 // Random problems for the dense-masked path, with masks of the reference sampler, and their answers
 // by the reference.
@@ -38,6 +36,7 @@ class DenseProblem {
 
   explicit DenseProblem(const DenseSpec& problem)
       : spec(problem),
+        drawn_(spec),
         query_(spec, spec.queries, "query"),
         key_(spec, spec.keys, "key"),
         value_(spec, spec.keys, "value"),
@@ -57,7 +56,6 @@ class DenseProblem {
       tensor->buffer.upload(values);
       host_.push_back(std::move(values));
     }
-    sample(generator);
     for (std::int64_t g = 0; g < graphs(); ++g) {
       dropout_keys_.push_back(generator());
       answers_.push_back(solve(g));
@@ -85,7 +83,7 @@ class DenseProblem {
     params.query = query_.const_view();
     params.key = key_.const_view();
     params.value = value_.const_view();
-    params.dense = dense();
+    params.dense = drawn_.listed({listed_graphs_.data(), listed_count_.data()});
     params.output = outputs.output.view();
     params.log_sum_exp = outputs.log_sum_exp.data();
     return params;
@@ -118,12 +116,12 @@ class DenseProblem {
     params.query = query_.const_view();
     params.key = key_.const_view();
     params.value = value_.const_view();
-    params.dense = dense();
+    params.dense = drawn_.listed({listed_graphs_.data(), listed_count_.data()});
     params.output = outputs.output.const_view();
     params.log_sum_exp = outputs.log_sum_exp.data();
     params.grad_output = grad_output_.const_view();
-    params.query_membership = query_membership_.data();
-    params.key_membership = key_membership_.data();
+    params.query_membership = drawn_.query_membership();
+    params.key_membership = drawn_.key_membership();
     params.grad_query = outputs.grad_query.view();
     params.grad_key = outputs.grad_key.view();
     params.grad_value = outputs.grad_value.view();
@@ -217,102 +215,6 @@ class DenseProblem {
             .dropout_keys = device_dropout_keys_.data()};
   }
 
-  [[nodiscard]] DenseGraphs dense() const {
-    DenseGraphs graphs;
-    graphs.work = {listed_graphs_.data(), listed_count_.data()};
-    graphs.mask = mask_.data();
-    graphs.probe_mask = needs_probe_mask() ? probe_mask_.data() : nullptr;
-    graphs.law = {.law = spec.law,
-                  .self_loops = spec.self_loops,
-                  .exploration = spec.exploration,
-                  .weights = weights_.data(),
-                  .row_exponents = row_exponents_.data(),
-                  .key_entries = key_entries_.data(),
-                  .key_exponents = key_exponents_.data(),
-                  .query_valid = spec.padded ? query_valid_.data() : nullptr,
-                  .key_valid = spec.padded ? key_valid_.data() : nullptr};
-    return graphs;
-  }
-
-  [[nodiscard]] bool needs_probe_mask() const {
-    return spec.probe_rate > 0.0 && spec.probe_rate < 1.0;
-  }
-
-  void set_bit(std::vector<std::uint64_t>& mask, std::int64_t g, std::int64_t i, std::int64_t j) {
-    const std::int64_t word = g * mask_words(spec.queries, spec.keys) + mask_word(spec.keys, i, j);
-    mask[static_cast<std::size_t>(word)] |= std::uint64_t{1}
-                                            << column_to_bit(static_cast<int>(j % kMaskTile));
-  }
-
-  void sample(std::mt19937_64& generator) {
-    sampling_ = testing::mixed_problem(spec.seed, spec.batch, spec.heads, spec.queries, spec.keys,
-                                       spec.clusters, spec.mass);
-    SamplingParams& params = sampling_.params;
-    params.law = spec.law;
-    params.self_loops = spec.self_loops;
-    params.exploration = spec.exploration;
-    params.probe_rate = spec.probe_rate;
-    // Some queries hardly have edges, and some none but a forced one.
-    for (std::int64_t i = 0; i < graphs() * spec.queries; ++i) {
-      const float factor = i % 7 == 3 ? 0.0F : i % 7 == 5 ? 0.03F : 1.0F;
-      for (std::int64_t c = 0; c < spec.clusters; ++c) {
-        sampling_.query[static_cast<std::size_t>(i * spec.clusters + c)] *= factor;
-      }
-    }
-    if (spec.padded) {
-      for (auto* valid : {&sampling_.query_valid, &sampling_.key_valid}) {
-        const std::int64_t tokens = valid == &sampling_.query_valid ? spec.queries : spec.keys;
-        for (std::int64_t b = 0; b < spec.batch; ++b) {
-          // The first sample has padding within and behind, later ones nothing else.
-          for (std::int64_t t = 0; t < tokens; ++t) {
-            valid->push_back(b == 0 && t < tokens - 9 && generator() % 8 != 0 ? 1 : 0);
-          }
-        }
-      }
-      query_valid_ = DeviceBuffer<std::uint8_t>(sampling_.query_valid, "query_valid");
-      key_valid_ = DeviceBuffer<std::uint8_t>(sampling_.key_valid, "key_valid");
-    }
-    sampling_.point();
-    const auto words = static_cast<std::size_t>(graphs() * mask_words(spec.queries, spec.keys));
-    std::vector<std::uint64_t> mask(words);
-    std::vector<std::uint64_t> probe_mask(words);
-    std::vector<EntryBytes> weights;
-    std::vector<EntryBytes> key_entries;
-    std::vector<std::int32_t> row_exponents;
-    std::vector<std::uint8_t> key_exponents;
-    for (std::int64_t g = 0; g < graphs(); ++g) {
-      samples_.emplace_back(params, g / spec.heads, g % spec.heads);
-      const reference::SampledGraph& sampler = samples_.back();
-      edges_.push_back(sampler.sample());
-      const EdgeList& edges = edges_.back();
-      const QuantizedKeys quantized = sampler.keys();
-      for (std::int64_t i = 0; i < spec.queries; ++i) {
-        const auto row = static_cast<std::size_t>(i);
-        for (std::int64_t e = edges.row_offsets[row]; e < edges.row_offsets[row + 1]; ++e) {
-          set_bit(mask, g, i, edges.columns[static_cast<std::size_t>(e)]);
-        }
-        if (needs_probe_mask()) {
-          for (const std::int32_t j : sampler.probes(i)) set_bit(probe_mask, g, i, j);
-        }
-        const WeightRow weight = sampler.weight_row(i);
-        append_units(weight.weights, spec.clusters, weights);
-        row_exponents.push_back(weight.exponent);
-      }
-      for (std::int64_t j = 0; j < spec.keys; ++j) {
-        append_units(quantized.row(j), spec.clusters, key_entries);
-        key_exponents.push_back(quantized.exponents[static_cast<std::size_t>(j)]);
-      }
-    }
-    mask_ = DeviceBuffer<std::uint64_t>(mask, "mask");
-    probe_mask_ = DeviceBuffer<std::uint64_t>(probe_mask, "probe_mask");
-    weights_ = DeviceBuffer<EntryBytes>(weights, "weights");
-    key_entries_ = DeviceBuffer<EntryBytes>(key_entries, "key_entries");
-    row_exponents_ = DeviceBuffer<std::int32_t>(row_exponents, "row_exponents");
-    key_exponents_ = DeviceBuffer<std::uint8_t>(key_exponents, "key_exponents");
-    query_membership_ = DeviceBuffer<float>(sampling_.query, "query_membership");
-    key_membership_ = DeviceBuffer<float>(sampling_.key, "key_membership");
-  }
-
   /// Memberships of a graph as the kernels multiply them.
   [[nodiscard]] Matrix memberships(const std::vector<float>& values, std::int64_t tokens,
                                    std::int64_t g) const {
@@ -332,8 +234,8 @@ class DenseProblem {
   }
 
   DenseAnswer solve(std::int64_t g) {
-    const reference::SampledGraph& sampler = samples_[static_cast<std::size_t>(g)];
-    const EdgeList& edges = edges_[static_cast<std::size_t>(g)];
+    const reference::SampledGraph& sampler = drawn_.sampler(g);
+    const EdgeList& edges = drawn_.edges(g);
     reference::AttentionInput input{.query = query_.matrix(host_[0], g),
                                     .key = key_.matrix(host_[1], g),
                                     .value = value_.matrix(host_[2], g),
@@ -375,27 +277,22 @@ class DenseProblem {
     answer.forward = reference::attention_forward(input);
     answer.gradient = reference::attention_backward(input, answer.forward, grad_output);
     const Matrix cells = reference::estimator_gradient(input, answer.forward, grad_output, form);
-    answer.query_product = product(cells, memberships(sampling_.key, spec.keys, g));
-    answer.key_product = product(transposed(cells), memberships(sampling_.query, spec.queries, g));
+    answer.query_product = product(cells, memberships(drawn_.key_values(), spec.keys, g));
+    answer.key_product =
+        product(transposed(cells), memberships(drawn_.query_values(), spec.queries, g));
     return answer;
   }
 
+  DrawnDenseGraphs drawn_;
   DeviceTensor<Element> query_, key_, value_, grad_output_;
   std::vector<std::vector<Element>> host_;
-  testing::Problem sampling_{1, 1, 1, 1, 1};
-  std::vector<reference::SampledGraph> samples_;
-  std::vector<EdgeList> edges_;
   std::vector<DenseAnswer> answers_;
   std::vector<PhiloxKey> dropout_keys_;
   std::vector<float> density_gradient_;
   std::vector<std::uint32_t> listed_;
   DeviceBuffer<PhiloxKey> device_dropout_keys_{0};
-  DeviceBuffer<float> device_density_{0}, query_membership_{0}, key_membership_{0};
+  DeviceBuffer<float> device_density_{0};
   DeviceBuffer<std::uint32_t> listed_graphs_{0}, listed_count_{0};
-  DeviceBuffer<std::uint64_t> mask_{0}, probe_mask_{0};
-  DeviceBuffer<EntryBytes> weights_{0}, key_entries_{0};
-  DeviceBuffer<std::int32_t> row_exponents_{0};
-  DeviceBuffer<std::uint8_t> key_exponents_{0}, query_valid_{0}, key_valid_{0};
 };
 
 }  // namespace sbm::kernels::cuda

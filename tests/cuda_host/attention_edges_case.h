@@ -241,7 +241,6 @@ class EdgeCase {
       edges.probe_rows = probe_rows_->list();
       edges.probe_columns = probe_columns_->list();
     }
-    edges.diagonal_forced = graphs_.front().diagonal_forced;
     return edges;
   }
 

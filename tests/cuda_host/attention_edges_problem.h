@@ -140,11 +140,9 @@ class DeviceCells {
               bool of_probes, bool by_columns, const std::string& name) {
     const std::int64_t lines = by_columns ? keys : queries;
     std::size_t most = 0;
-    bool has_gates = false;
     bool has_probabilities = of_probes;
     for (const EdgeList& graph : graphs) {
       most = std::max(most, of_probes ? graph.probes.columns.size() : graph.columns.size());
-      has_gates |= of_probes ? !graph.probes.gates.empty() : !graph.gates.empty();
       has_probabilities |= !graph.probabilities.empty();
     }
     const std::size_t capacity = most + 3;
@@ -166,11 +164,11 @@ class DeviceCells {
     }
     offsets_.emplace(offsets, name + " offsets");
     others_.emplace(others, name + " others");
-    if (has_gates) gates_.emplace(gates, name + " gates");
+    gates_.emplace(gates, name + " gates");
     if (has_probabilities) probabilities_.emplace(probabilities, name + " probabilities");
     list_ = {.offsets = offsets_->data(),
              .others = others_->data(),
-             .gates = has_gates ? gates_->data() : nullptr,
+             .gates = gates_->data(),
              .probabilities = has_probabilities ? probabilities_->data() : nullptr,
              .capacity = static_cast<std::int64_t>(capacity)};
   }
@@ -194,7 +192,7 @@ class DeviceCells {
         const std::int64_t j = columns[e];
         Line& line = lines[static_cast<std::size_t>(by_columns ? j : i)];
         line.others.push_back(static_cast<std::uint16_t>(by_columns ? i : j));
-        // A graph without gates beside one with them: all open but for the forced diagonal.
+        // Without gates all are open but those of the forced diagonal.
         const bool forced = !of_probes && graph.diagonal_forced && i == j;
         line.gates.push_back(!gates.empty() ? gates[e] : forced ? 0.0F : 1.0F);
         line.probabilities.push_back(probabilities.empty() ? 0.0F : probabilities[e]);
