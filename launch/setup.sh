@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what building and running sbm needs, and nothing that is already there.
 #
-#   ./launch/setup.sh [--checks] [--arm64] [--fuzz] [--cuda-compiler] [--build-space MB]
+#   ./launch/setup.sh [--checks] [--arm64] [--fuzz] [--cuda-compiler] [--cuda] [--build-space MB]
 #
 #   --checks          also clang-format and clang-tidy, for the checks of the sources
 #   --arm64           also a compiler and libraries for 64-bit Arm, and qemu, for the tests of the kernels
 #   --fuzz            also Clang with its sanitizers and fuzzer, for the fuzz targets
 #   --cuda-compiler   also nvcc 13 into .deps/cuda, where the machine has none: the tests compile the kernels
+#   --cuda            also the rest of the CUDA program: LibTorch's CUDA libraries, and --cuda-compiler
 #   --build-space MB  ask for so much free disk space besides, for the build that follows
 #
 # Debian packages come by apt (as root, or through sudo). LibTorch comes as pinned wheels into .deps/libtorch,
@@ -19,6 +20,7 @@ libtorch=$deps/libtorch
 cuda=$deps/cuda
 requirements=$root/launch/requirements-libtorch.txt
 cuda_requirements=$root/launch/requirements-cuda-compiler.txt
+library_requirements=$root/launch/requirements-libtorch-cuda.txt
 log=$deps/setup.log
 
 build_packages=(g++ cmake ninja-build ccache pkg-config libopenmpi-dev openmpi-bin libprotobuf-dev
@@ -38,10 +40,16 @@ fuzz_space=300        # Clang and its libraries, with their archives
 download_space=1200   # the largest moment of the download: pip's own copy beside the wheels
 unpacked_space=550    # .deps/libtorch
 cuda_space=600        # .deps/cuda, with its wheels while they are unpacked
+libraries_space=4600  # the CUDA libraries' wheels, of which pip has a copy, and those of torch
+
+# Of the wheels of LibTorch, what the CPU program can do without.
+torch_cuda_libraries=(libtorch_cuda.so libtorch_cuda_linalg.so libtorch_nvshmem.so libc10_cuda.so libcaffe2_nvrtc.so)
+torch_cuda_members=("${torch_cuda_libraries[@]/#/torch/lib/}" 'nvidia/cu13/include/*')
 
 checks=no
 arm64=no
 cuda_compiler=no
+cuda_program=no
 fuzz=no
 build_space=0
 apt=()                # the command that runs apt-get as root
@@ -61,6 +69,7 @@ read_options() {
       --checks) checks=yes ;;
       --arm64) arm64=yes ;;
       --cuda-compiler) cuda_compiler=yes ;;
+      --cuda) cuda_compiler=yes cuda_program=yes ;;
       --fuzz) fuzz=yes ;;
       --build-space)
         [[ ${2:-} =~ ^[0-9]+$ ]] || { echo "setup: --build-space expects a number of MB, found '${2:-}'" >&2; exit 2; }
@@ -68,7 +77,7 @@ read_options() {
         shift
         ;;
       -h | --help) usage; exit 0 ;;
-      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --fuzz, --cuda-compiler, --build-space MB and --help" >&2; exit 2 ;;
+      *) echo "setup: unknown option '$1'; known are --checks, --arm64, --fuzz, --cuda-compiler, --cuda, --build-space MB and --help" >&2; exit 2 ;;
     esac
     shift
   done
@@ -94,11 +103,22 @@ check_system() {
 }
 
 # What identifies the unpacked wheels of the list $1: names, versions and checksums.
-wanted_stamp() { grep -v '^#' "$1" | grep -oE '[a-z-]+==[0-9.]+|sha256:[0-9a-f]{64}'; }
+wanted_stamp() { grep -v '^#' "$1" | grep -oE '[a-z0-9-]+==[0-9.]+|sha256:[0-9a-f]{64}'; }
 
 libtorch_ready() {
   [ -f "$libtorch/torch/lib/libtorch_cpu.so" ] && [ -f "$libtorch/torch/include/ATen/ATen.h" ] &&
     [ "$(cat "$libtorch/.complete" 2>/dev/null)" = "$(wanted_stamp "$requirements")" ]
+}
+
+torch_has_cuda() {
+  local name
+  for name in "${torch_cuda_libraries[@]}"; do [ -f "$libtorch/torch/lib/$name" ] || return 1; done
+  [ -f "$libtorch/nvidia/cu13/include/cuda_runtime_api.h" ]
+}
+
+cuda_libraries_ready() {
+  libtorch_ready && torch_has_cuda &&
+    [ "$(cat "$libtorch/.complete-cuda" 2>/dev/null)" = "$(wanted_stamp "$library_requirements")" ]
 }
 
 # A toolkit of the machine, as cmake/SbmCuda.cmake looks for it, or the one in .deps.
@@ -117,6 +137,19 @@ check_given_torch() {
     fail "SBM_TORCH_DIR=$SBM_TORCH_DIR is no LibTorch 2.11: expected include/ and lib/libtorch_cpu.so in it."
   grep -q 'define TORCH_VERSION_MAJOR 2$' "$version" && grep -q 'define TORCH_VERSION_MINOR 11$' "$version" ||
     fail "SBM_TORCH_DIR=$SBM_TORCH_DIR: LibTorch 2.11 expected, found $(awk '/define TORCH_VERSION_M(AJOR|INOR) /{printf "%s%s", s, $3; s="."}' "$version")."
+}
+
+# The libraries, separated by spaces, that the library $1 needs and the loader does not find.
+missing_libraries() { ldd "$1" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' '; }
+
+check_given_torch_cuda() {
+  local missing
+  [ -f "$SBM_TORCH_DIR/lib/libtorch_cuda.so" ] ||
+    fail "SBM_TORCH_DIR=$SBM_TORCH_DIR is a LibTorch for the CPU only: expected lib/libtorch_cuda.so in it for --cuda."
+  missing=$(missing_libraries "$SBM_TORCH_DIR/lib/libtorch_cuda.so")
+  [ -z "$missing" ] || fail "the LibTorch in SBM_TORCH_DIR=$SBM_TORCH_DIR lacks libraries that its CUDA part needs: $missing"
+  [ -f "$SBM_TORCH_DIR/../nvidia/nccl/include/nccl.h" ] ||
+    fail "SBM_TORCH_DIR=$SBM_TORCH_DIR: expected NCCL's header beside it, in nvidia/nccl/include, as the wheels lie when pip installed torch."
 }
 
 # The pip of whichever python3 has one; Debian's comes second, because one found first may lack it.
@@ -185,7 +218,7 @@ download_wheels() {
   local options=(--no-deps --require-hashes --only-binary=:all: --no-cache-dir --retries 3
     --disable-pip-version-check --implementation cp --python-version 311 --abi cp311 --dest "$1")
   # pip does not conclude from a newer manylinux that it may take an older one.
-  for platform in manylinux_2_28 manylinux_2_27 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014 manylinux_2_12; do
+  for platform in manylinux_2_28 manylinux_2_27 manylinux_2_25 manylinux_2_24 manylinux_2_18 manylinux_2_17 manylinux2014 manylinux_2_12 manylinux_2_5; do
     options+=(--platform "${platform}_x86_64")
   done
   [ -t 1 ] || options+=(--progress-bar off)
@@ -210,6 +243,8 @@ unpack_wheels() {
   local members missing
   members=('torch/include/*' torch/lib/libtorch_cpu.so torch/lib/libc10.so torch/lib/libgomp.so.1
     'torch-*.dist-info/licenses/*' nvidia/cu13/lib/libcupti.so.13 nvidia/cu13/lib/libcudart.so.13)
+  # Now the wheels are at hand; later they would have to be fetched once more.
+  [ "$cuda_program" = no ] || members+=("${torch_cuda_members[@]}")
   mkdir "$2"
   local wheel code
   for wheel in "$1"/*.whl; do
@@ -219,7 +254,7 @@ unpack_wheels() {
     [ "$code" -eq 0 ] || [ "$code" -eq 11 ] ||
       fail "could not unpack $(basename "$wheel"): $(tail -n 1 "$log") ($unpacked_space MB are needed in $deps)"
   done
-  missing=$(ldd "$2/torch/lib/libtorch_cpu.so" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
+  missing=$(missing_libraries "$2/torch/lib/libtorch_cpu.so")
   [ -z "$missing" ] || fail "the unpacked LibTorch lacks libraries that it needs: $missing"
   wanted_stamp "$requirements" >"$2/.complete"
 }
@@ -237,6 +272,45 @@ install_libtorch() {
   sync -f "$work/libtorch/.complete"
   if [ -e "$libtorch" ]; then mv "$libtorch" "$work/replaced"; fi
   mv "$work/libtorch" "$libtorch"
+  rm -rf "$work"
+  trap - EXIT
+}
+
+# unpack_each FOLDER MEMBER...: of every wheel in $work/wheels into FOLDER, and removes the wheel.
+unpack_each() {
+  local folder=$1 wheel code
+  shift
+  for wheel in "$work"/wheels/*.whl; do
+    code=0
+    unzip -q -o "$wheel" "$@" '*.dist-info/licenses/*' -x '*.a' -d "$folder" >>"$log" 2>&1 || code=$?
+    # 11: some of the patterns match nothing in this wheel, as expected.
+    [ "$code" -eq 0 ] || [ "$code" -eq 11 ] ||
+      fail "could not unpack $(basename "$wheel"): $(tail -n 1 "$log") ($libraries_space MB are needed in $deps)"
+    rm -f "$wheel"
+  done
+}
+
+# LibTorch's CUDA libraries go where torch looks for them, into the tree that the CPU program uses. Files are
+# renamed into it one by one, whole; the stamp comes last.
+install_cuda_libraries() {
+  local missing
+  rm -rf "$deps"/libtorch-cuda.tmp.*
+  work=$(mktemp -d "$deps/libtorch-cuda.tmp.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  mkdir "$work/wheels" "$work/tree"
+  if ! torch_has_cuda; then
+    download_wheels "$work/wheels" "$requirements" "$libraries_space"
+    unpack_each "$work/tree" "${torch_cuda_members[@]}"
+  fi
+  download_wheels "$work/wheels" "$library_requirements" "$libraries_space"
+  say "unpacking into $libtorch"
+  unpack_each "$work/tree" 'nvidia/*'
+  (cd "$work/tree" && find . -type d -exec mkdir -p "$libtorch/{}" \; && find . -type f -exec mv -f {} "$libtorch/{}" \;)
+  missing=$(missing_libraries "$libtorch/torch/lib/libtorch_cuda.so")
+  [ -z "$missing" ] || fail "the unpacked LibTorch lacks libraries that its CUDA part needs: $missing"
+  wanted_stamp "$library_requirements" >"$work/stamp"
+  sync -f "$work/stamp"
+  mv "$work/stamp" "$libtorch/.complete-cuda"
   rm -rf "$work"
   trap - EXIT
 }
@@ -301,10 +375,17 @@ main() {
     wanted+=("${arm64_packages[@]}")
     arm64_ready || need_arm64=yes
   fi
+  local need_libraries=no
   if [ -n "${SBM_TORCH_DIR:-}" ]; then
     check_given_torch
+    [ "$cuda_program" = no ] || check_given_torch_cuda
   elif ! libtorch_ready; then
     need_libtorch=yes
+    find_pip >/dev/null || wanted+=(python3-pip)
+    wanted+=(unzip ca-certificates)
+  fi
+  if [ "$cuda_program" = yes ] && [ -z "${SBM_TORCH_DIR:-}" ] && ! cuda_libraries_ready; then
+    need_libraries=yes
     find_pip >/dev/null || wanted+=(python3-pip)
     wanted+=(unzip ca-certificates)
   fi
@@ -325,6 +406,7 @@ main() {
   local tree_space=$build_space
   [ "$need_libtorch" = no ] || tree_space=$((tree_space + download_space + unpacked_space))
   [ "$need_cuda" = no ] || tree_space=$((tree_space + cuda_space))
+  [ "$need_libraries" = no ] || tree_space=$((tree_space + libraries_space))
   if [ ${#missing[@]} -gt 0 ]; then
     say "will install with apt: ${missing[*]}"
     find_apt "${missing[@]}"
@@ -335,6 +417,9 @@ main() {
   if [ "$need_cuda" = yes ]; then
     say "will download into .deps/cuda (110 MB; 280 MB stay): $(wanted_stamp "$cuda_requirements" | grep '==' | tr '\n' ' ')"
   fi
+  if [ "$need_libraries" = yes ]; then
+    say "will download into .deps/libtorch for CUDA (1.9 GB; 2.7 GB stay): $(wanted_stamp "$library_requirements" | grep '==' | tr '\n' ' ')"
+  fi
   if [ "$need_arm64" = yes ]; then
     say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
   fi
@@ -343,7 +428,10 @@ main() {
   packages=$((packages + arm64_space * missing_arm64 / ${#arm64_packages[@]} + fuzz_space * missing_fuzz / ${#fuzz_packages[@]}))
   check_space "$packages" "$tree_space"
 
-  if [ ${#missing[@]} -gt 0 ] || [ "$need_libtorch" = yes ] || [ "$need_cuda" = yes ] || [ "$need_arm64" = yes ]; then
+  local need_any=no
+  case $need_libtorch$need_cuda$need_libraries$need_arm64 in *yes*) need_any=yes ;; esac
+  [ ${#missing[@]} -eq 0 ] || need_any=yes
+  if [ "$need_any" = yes ]; then
     mkdir -p "$deps" 2>/dev/null && [ -w "$deps" ] || fail "cannot write to $deps: run this as the owner of $root."
     exec 9>"$deps/.lock"
     flock -n 9 || { say "waiting for another set-up in $deps"; flock 9; }
@@ -360,13 +448,15 @@ main() {
     install_cuda_compiler
     say "the compiler of CUDA is ready in $cuda"
   fi
+  if [ "$need_libraries" = yes ] && ! cuda_libraries_ready; then
+    install_cuda_libraries
+    say "LibTorch's CUDA libraries are ready in $libtorch"
+  fi
   if [ "$need_arm64" = yes ] && ! arm64_ready; then
     install_arm64_libraries
     say "libraries for arm64 are ready in $deps/arm64"
   fi
-  if [ ${#missing[@]} -eq 0 ] && [ "$need_libtorch" = no ] && [ "$need_cuda" = no ] && [ "$need_arm64" = no ]; then
-    say "everything is there"
-  fi
+  [ "$need_any" = yes ] || say "everything is there"
 }
 
 main "$@"
