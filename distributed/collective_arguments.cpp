@@ -1,6 +1,7 @@
 #include "distributed/collective_arguments.h"
 
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -40,6 +41,16 @@ void check_own_part(std::string_view operation, std::size_t sent, std::size_t re
                         std::to_string(sent) + " bytes to itself but expects " +
                         std::to_string(received));
   }
+}
+
+void check_equal_parts(std::string_view operation, std::size_t values, std::size_t own,
+                       int world_size) {
+  const auto ranks = static_cast<std::size_t>(world_size);
+  const bool countable = own <= static_cast<std::size_t>(std::numeric_limits<int>::max());
+  if (countable && values == own * ranks) return;
+  throw InternalError(std::string(operation) + ": expected " + std::to_string(world_size) +
+                      " parts of at most 2^31 - 1 values each, found " + std::to_string(values) +
+                      " values for parts of " + std::to_string(own));
 }
 
 void check_root(std::string_view operation, int root, int world_size) {

@@ -17,6 +17,10 @@ void check_offsets(std::string_view operation, std::string_view buffer,
 /// InternalError.
 void check_own_part(std::string_view operation, std::size_t sent, std::size_t received, int rank);
 
+/// One part for each rank: values = world_size * own. Throws InternalError.
+void check_equal_parts(std::string_view operation, std::size_t values, std::size_t own,
+                       int world_size);
+
 /// 0 <= root < world_size. Throws InternalError.
 void check_root(std::string_view operation, int root, int world_size);
 

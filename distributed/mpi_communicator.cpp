@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "distributed/collective_arguments.h"
 #include "distributed/mpi_check.h"
+#include "distributed/mpi_failure_notices.h"
 
 namespace sbm::distributed {
 namespace {
@@ -136,6 +137,17 @@ std::unique_ptr<Work> MpiCommunicator::all_reduce_sum(std::span<std::int64_t> va
   return work;
 }
 
+std::unique_ptr<Work> MpiCommunicator::reduce_scatter_sum(std::span<const std::int64_t> values,
+                                                          std::span<std::int64_t> own) {
+  check_equal_parts("reduce_scatter_sum", values.size(), own.size(), group_->world_size);
+  auto work = std::make_unique<MpiWork>(group_, "reduce_scatter_sum");
+  check_mpi(
+      MPI_Ireduce_scatter_block(values.data(), own.data(), static_cast<int>(own.size()),
+                                MPI_INT64_T, MPI_SUM, group_->comm, work->add(MpiWork::kEveryone)),
+      "MPI_Ireduce_scatter_block", group_->who());
+  return work;
+}
+
 std::unique_ptr<Work> MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
   check_root("broadcast", root, group_->world_size);
   auto work = std::make_unique<MpiWork>(group_, "broadcast from rank " + std::to_string(root));
@@ -153,6 +165,10 @@ std::unique_ptr<Work> MpiCommunicator::barrier() {
   check_mpi(MPI_Ibarrier(group_->comm, work->add(MpiWork::kEveryone)), "MPI_Ibarrier",
             group_->who());
   return work;
+}
+
+std::unique_ptr<FailureNotices> MpiCommunicator::make_failure_notices() {
+  return std::make_unique<MpiFailureNotices>(group_->comm, group_->who());
 }
 
 void MpiCommunicator::abort(int exit_code) {

@@ -33,6 +33,7 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] const std::string& host() const override { return group_->host; }
 
   void set_timeout(std::chrono::seconds timeout) override { group_->timeout = timeout; }
+  void set_step(std::int64_t step) override { group_->step = step; }
 
   std::unique_ptr<Work> all_to_all(std::span<const std::byte> send,
                                    std::span<const std::size_t> send_offsets,
@@ -41,8 +42,11 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<Work> all_gather(std::span<const std::byte> send, std::span<std::byte> receive,
                                    std::span<const std::size_t> receive_offsets) override;
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) override;
+  std::unique_ptr<Work> reduce_scatter_sum(std::span<const std::int64_t> values,
+                                           std::span<std::int64_t> own) override;
   std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) override;
   std::unique_ptr<Work> barrier() override;
+  std::unique_ptr<FailureNotices> make_failure_notices() override;
 
   [[noreturn]] void abort(int exit_code) override;
 

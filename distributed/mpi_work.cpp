@@ -9,31 +9,17 @@
 #include "base/error.h"
 #include "distributed/lasting_memory.h"
 #include "distributed/mpi_check.h"
+#include "distributed/poll_pause.h"
+#include "distributed/rank_place.h"
 
 namespace sbm::distributed {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Gives the core away between two polls. Ranks often share cores: short waits only yield, so that
-/// a small collective costs microseconds; longer ones sleep an eighth of the time waited, at most
-/// 100 us, so that a peer that still computes has the core to itself.
-void pause_between_polls(Clock::duration waited) {
-  using std::chrono::microseconds;
-  constexpr microseconds kOnlyYield{200};
-  constexpr microseconds kLongestSleep{100};
-  if (waited < kOnlyYield) {
-    std::this_thread::yield();
-  } else {
-    std::this_thread::sleep_for(std::min<Clock::duration>(waited / 8, kLongestSleep));
-  }
-}
-
 }  // namespace
 
-std::string MpiGroup::who() const {
-  return fmt::format("rank {} of {} (host {})", rank, world_size, host);
-}
+std::string MpiGroup::who() const { return place_text(rank, world_size, host, step); }
 
 void MpiGroup::check_usable(const std::string& operation) const {
   if (std::this_thread::get_id() != thread) {

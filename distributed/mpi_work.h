@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -19,11 +20,12 @@ struct MpiGroup {
   int rank = 0;
   int world_size = 1;
   std::string host;
+  std::int64_t step = 0;  ///< that errors name; 0 before the first
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
   std::thread::id thread = std::this_thread::get_id();  ///< the one that calls MPI (FUNNELED)
   std::string abandoned;  ///< the operation whose Work was dropped unfinished, or empty
 
-  /// "rank 1 of 4 (host node07)".
+  /// "rank 1 of 4 (host node07, step 12)".
   [[nodiscard]] std::string who() const;
   /// Throws InternalError on another thread than the group's, CommunicationError after an
   /// abandoned operation: what it did to its buffers, and will do yet, nobody knows.

@@ -30,6 +30,7 @@ class SingleProcess final : public Communicator {
   [[nodiscard]] const std::string& host() const override { return host_; }
 
   void set_timeout(std::chrono::seconds) override {}
+  void set_step(std::int64_t) override {}
 
   std::unique_ptr<Work> all_to_all(std::span<const std::byte> send,
                                    std::span<const std::size_t> send_offsets,
@@ -57,11 +58,19 @@ class SingleProcess final : public Communicator {
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t>) override {
     return std::make_unique<FinishedWork>();
   }
+  std::unique_ptr<Work> reduce_scatter_sum(std::span<const std::int64_t> values,
+                                           std::span<std::int64_t> own) override {
+    check_equal_parts("reduce_scatter_sum", values.size(), own.size(), 1);
+    copy_own_part(std::as_bytes(values), std::as_writable_bytes(own));
+    return std::make_unique<FinishedWork>();
+  }
   std::unique_ptr<Work> broadcast(std::span<std::byte>, int root) override {
     check_root("broadcast", root, 1);
     return std::make_unique<FinishedWork>();
   }
   std::unique_ptr<Work> barrier() override { return std::make_unique<FinishedWork>(); }
+
+  std::unique_ptr<FailureNotices> make_failure_notices() override { return make_silent_notices(); }
 
   [[noreturn]] void abort(int exit_code) override {
     throw CommunicationError("the single process of this run was asked to abort with exit code " +

@@ -94,6 +94,7 @@ void Runtime::beat(std::int64_t step, const char* operation) {
                                                   say_last_words(who, host, log, silence);
                                                 });
   }
+  communicator_.set_step(step);
   watchdog_->beat(step, operation);
 }
 

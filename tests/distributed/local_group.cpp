@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -103,6 +104,19 @@ class Meeting {
         for (std::size_t r = 1; r < ranks_; ++r) total += calls[r]->values[i];
         for (auto& call : calls) call->values[i] = total;
       }
+    } else if (operation == "reduce_scatter_sum") {
+      for (std::size_t to = 0; to < ranks_; ++to) {
+        const auto own = calls[to]->values;
+        for (std::size_t i = 0; i < own.size(); ++i) {
+          own[i] = 0;
+          for (const auto& call : calls) {
+            std::int64_t term = 0;
+            std::memcpy(&term, call->send.data() + (to * own.size() + i) * sizeof(term),
+                        sizeof(term));
+            own[i] += term;
+          }
+        }
+      }
     }
   }
 
@@ -143,6 +157,7 @@ class LocalRank final : public Communicator {
   [[nodiscard]] int local_rank() const override { return rank_; }
   [[nodiscard]] const std::string& host() const override { return host_; }
   void set_timeout(std::chrono::seconds timeout) override { timeout_ = timeout; }
+  void set_step(std::int64_t) override {}
 
   std::unique_ptr<Work> all_to_all(std::span<const std::byte> send,
                                    std::span<const std::size_t> send_offsets,
@@ -167,6 +182,11 @@ class LocalRank final : public Communicator {
   std::unique_ptr<Work> all_reduce_sum(std::span<std::int64_t> values) override {
     return start({.operation = "all_reduce_sum", .values = values});
   }
+  std::unique_ptr<Work> reduce_scatter_sum(std::span<const std::int64_t> values,
+                                           std::span<std::int64_t> own) override {
+    check_equal_parts("reduce_scatter_sum", values.size(), own.size(), world_size_);
+    return start({.operation = "reduce_scatter_sum", .send = std::as_bytes(values), .values = own});
+  }
   std::unique_ptr<Work> broadcast(std::span<std::byte> bytes, int root) override {
     check_root("broadcast", root, world_size_);
     // The root is the one call with send offsets.
@@ -175,6 +195,8 @@ class LocalRank final : public Communicator {
                   .receive = bytes});
   }
   std::unique_ptr<Work> barrier() override { return start({.operation = "barrier"}); }
+
+  std::unique_ptr<FailureNotices> make_failure_notices() override { return make_silent_notices(); }
 
   [[noreturn]] void abort(int exit_code) override {
     throw CommunicationError("rank " + std::to_string(rank_) + " aborted with exit code " +

@@ -13,13 +13,8 @@ namespace {
 TEST(LocalGroup, DoesWhatEveryCommunicatorDoes) {
   for (int ranks = 1; ranks <= 5; ++ranks) {
     run_local_group(ranks, [](Communicator& communicator) {
-      expect_all_to_all(communicator);
-      expect_all_gather(communicator);
-      expect_reductions(communicator);
-      expect_broadcasts(communicator);
-      expect_strings(communicator);
-      expect_overlap(communicator);
-      expect_refusals(communicator);
+      HostTestMemory memory;
+      expect_everything(communicator, memory);
     });
   }
 }

@@ -21,13 +21,8 @@ TEST(SingleProcess, IsAGroupOfOne) {
 TEST(SingleProcess, DoesWhatEveryCommunicatorDoes) {
   const auto communicator = make_single_process_communicator();
   communicator->set_timeout(std::chrono::seconds(5));
-  expect_all_to_all(*communicator);
-  expect_all_gather(*communicator);
-  expect_reductions(*communicator);
-  expect_broadcasts(*communicator);
-  expect_strings(*communicator);
-  expect_overlap(*communicator);
-  expect_refusals(*communicator);
+  HostTestMemory memory;
+  expect_everything(*communicator, memory);
 }
 
 TEST(SingleProcess, AbortIsAnError) {

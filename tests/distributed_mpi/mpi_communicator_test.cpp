@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
 
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "distributed/lasting_memory.h"
+#include "distributed/mpi_failure_notices.h"
 #include "tests/distributed/communicator_suite.h"
 #include "tests/distributed_mpi/world.h"
 
@@ -17,16 +20,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-void expect_everything(Communicator& communicator) {
-  expect_all_to_all(communicator);
-  expect_all_gather(communicator);
-  expect_reductions(communicator);
-  expect_broadcasts(communicator);
-  expect_strings(communicator);
-  expect_overlap(communicator);
-  expect_refusals(communicator);
-}
 
 TEST(MpiCommunicator, KnowsItsPlace) {
   int rank = 0;
@@ -40,12 +33,16 @@ TEST(MpiCommunicator, KnowsItsPlace) {
   EXPECT_FALSE(world().host().empty());
 }
 
-TEST(MpiCommunicator, DoesWhatEveryCommunicatorDoes) { expect_everything(world()); }
+TEST(MpiCommunicator, DoesWhatEveryCommunicatorDoes) {
+  HostTestMemory memory;
+  expect_everything(world(), memory);
+}
 
 TEST(MpiCommunicator, CutsLargePartsIntoMessages) {
   for (const std::size_t limit : {8, 64}) {
     MpiCommunicator communicator(MPI_COMM_WORLD, limit);
-    expect_everything(communicator);
+    HostTestMemory memory;
+    expect_everything(communicator, memory);
   }
 }
 
@@ -125,6 +122,43 @@ TEST(MpiCommunicator, RefusesToGoOnAfterAnAbandonedOperation) {
     EXPECT_THAT(error.what(), HasSubstr("earlier barrier"));
   }
   EXPECT_TRUE(lasting_memory_is_kept.load());
+}
+
+TEST(MpiCommunicator, ErrorsNameTheStep) {
+  MpiCommunicator communicator(MPI_COMM_WORLD);
+  communicator.set_step(12);
+  std::thread([&] {
+    try {
+      communicator.barrier();
+      ADD_FAILURE() << "another thread called MPI";
+    } catch (const InternalError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("step 12)"));
+    }
+  }).join();
+}
+
+TEST(MpiFailureNotices, ReachEveryOtherRank) {
+  const auto notices = world().make_failure_notices();
+  EXPECT_FALSE(notices->poll());
+  world().barrier()->wait();
+  const int culprit = world().world_size() - 1;
+  if (world().rank() == culprit) {
+    notices->tell("rank " + std::to_string(culprit) + " has no power");
+    EXPECT_FALSE(notices->poll());
+  } else {
+    std::optional<std::string> heard;
+    while (!heard) heard = notices->poll();
+    EXPECT_EQ(*heard, "rank " + std::to_string(culprit) + " has no power");
+    EXPECT_FALSE(notices->poll());
+  }
+}
+
+TEST(MpiFailureNotices, CutsWhatIsTooLong) {
+  const auto notices = world().make_failure_notices();
+  if (world().rank() == 0) notices->tell(std::string(MpiFailureNotices::kMaxBytes + 5, 'x'));
+  std::optional<std::string> heard;
+  while (!heard && world().rank() != 0) heard = notices->poll();
+  EXPECT_TRUE(world().rank() == 0 || heard->size() == MpiFailureNotices::kMaxBytes);
 }
 
 TEST(MpiCommunicator, OneThreadCallsMpi) {
