@@ -28,7 +28,7 @@ class Work {
   /// Returns when the buffers may be used again. Throws CommunicationError naming operation, rank,
   /// host and the seconds waited when the deadline passes or a peer fails. The deadline counts from
   /// this call, since MPI need not move anything before it. After a missed deadline wait() may be
-  /// called once more.
+  /// called once more, except over NCCL, where a failure of any rank ends the group.
   virtual void wait() = 0;
   /// What the caller puts into the current stream from now on runs after this operation; the host
   /// goes on at once. The deadline counts from this call, and is looked at by the communicator's
