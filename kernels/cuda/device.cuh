@@ -22,6 +22,8 @@
 #else
 #include <cuda_runtime.h>
 
+#include "kernels/cuda/shared_limit.h"
+
 #define SBM_SHARED_ARRAY(type, name, count) __shared__ __align__(16) type name[count]
 // Every kernel declares the same array: CUDA has one extern shared symbol of one type per file.
 #define SBM_DYNAMIC_SHARED(type, name)                                 \
@@ -29,9 +31,6 @@
   type* const name = reinterpret_cast<type*>(sbm_dynamic_shared)
 
 namespace sbm::kernels::cuda {
-
-/// Shared bytes a block may have without asking for more, on every device.
-inline constexpr std::size_t kSharedBytesUnasked = 48 * 1024;
 
 /// Launches `kernel` with `parameters` on `stream`: no synchronisation, no allocation, capturable.
 /// `shared_bytes` of dynamic shared memory may exceed 48 KiB. Not ok when CUDA refuses the launch;
@@ -41,10 +40,7 @@ Status launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t 
               cudaStream_t stream, std::type_identity_t<Parameters>... parameters) {
   const auto* function = reinterpret_cast<const void*>(kernel);
   cudaError_t error = cudaSuccess;
-  if (shared_bytes > kSharedBytesUnasked) {
-    error = cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shared_bytes));
-  }
+  if (shared_bytes > kSharedBytesUnasked) error = raise_shared_limit(function);
   if (error == cudaSuccess) {
     void* arguments[] = {static_cast<void*>(&parameters)...};
     error = cudaLaunchKernel(function, grid, block, arguments, shared_bytes, stream);

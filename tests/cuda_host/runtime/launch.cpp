@@ -8,10 +8,12 @@
 #include "cuda_host/order.h"
 #include "cuda_host/runtime/block.h"
 #include "cuda_host/runtime/faults.h"
+#include "cuda_host/runtime/kernel_limits.h"
 #include "cuda_host/runtime/memory.h"
 #include "cuda_host/runtime/program.h"
 #include "cuda_host/runtime/race.h"
 #include "cuda_host/runtime/shared_memory.h"
+#include "kernels/cuda/shared_limit.h"
 
 namespace sbm::cuda_host {
 namespace {
@@ -22,7 +24,8 @@ std::string text(const dim3& size) {
   return std::to_string(size.x) + " x " + std::to_string(size.y) + " x " + std::to_string(size.z);
 }
 
-std::string refusal(const dim3& grid, const dim3& block, std::size_t shared, cudaStream_t stream) {
+std::string refusal(const void* kernel, const dim3& grid, const dim3& block, std::size_t shared,
+                    cudaStream_t stream) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffU || grid.y > 65535 ||
       grid.z > 65535) {
     return "grid " + text(grid) + ": 1..2^31-1 x 1..65535 x 1..65535 expected";
@@ -31,9 +34,9 @@ std::string refusal(const dim3& grid, const dim3& block, std::size_t shared, cud
   if (threads == 0 || threads > kMostThreads || block.z > 64) {
     return "block " + text(block) + ": 1..1024 threads expected";
   }
-  if (shared > kSharedLimit) {
+  if (const std::size_t limit = shared_limit_of(kernel); shared > limit) {
     return std::to_string(shared) + " bytes of dynamic shared memory: at most " +
-           std::to_string(kSharedLimit) + " expected";
+           std::to_string(limit) + " expected";
   }
   if (stream == nullptr) return "the null stream: an explicit one expected";
   return "";
@@ -44,7 +47,13 @@ std::string refusal(const dim3& grid, const dim3& block, std::size_t shared, cud
 kernels::Status run_grid(const void* kernel, dim3 grid, dim3 block,
                          std::size_t dynamic_shared_bytes, cudaStream_t stream,
                          const KernelCall& call) {
-  const std::string problem = refusal(grid, block, dynamic_shared_bytes, stream);
+  // As launch() does under nvcc.
+  if (dynamic_shared_bytes > kernels::cuda::kSharedBytesUnasked &&
+      kernels::cuda::raise_shared_limit(kernel) != cudaSuccess) {
+    return kernels::Status::invalid("shared memory of kernel " + function_name(kernel) +
+                                    " refused");
+  }
+  const std::string problem = refusal(kernel, grid, block, dynamic_shared_bytes, stream);
   if (!problem.empty()) {
     return kernels::Status::invalid("launch of kernel " + function_name(kernel) +
                                     " refused: " + problem);
