@@ -1,5 +1,7 @@
 #include "cuda_host/sampler_device.h"
 
+#include "kernels/cuda/graph_slices.h"
+
 namespace sbm::cuda_host {
 namespace {
 
@@ -46,77 +48,95 @@ DrawnLists ListBuffers::download() const {
           .column_probabilities = column_probabilities_.download()};
 }
 
-DrawnGraphs draw_on_device(kernels::testing::Problem& problem, const SamplerChoice& choice) {
-  SamplingParams params = problem.point();
-  const std::int64_t graphs = problem.graphs();
-  const DeviceBuffer<float> query(problem.query, "query_membership");
-  const DeviceBuffer<float> key(problem.key, "key_membership");
-  const DeviceBuffer<float> block(problem.block, "block_matrix");
-  const DeviceBuffer<std::uint8_t> query_valid(problem.query_valid, "query_valid");
-  const DeviceBuffer<std::uint8_t> key_valid(problem.key_valid, "key_valid");
-  const DeviceBuffer<PhiloxKey> mask_keys(problem.mask_keys, "mask_keys");
-  const DeviceBuffer<PhiloxKey> probe_keys(problem.probe_keys, "probe_keys");
-  params.query_membership = query.data();
-  params.key_membership = key.data();
-  params.block_matrix = block.data();
-  params.query_valid = problem.query_valid.empty() ? nullptr : query_valid.data();
-  params.key_valid = problem.key_valid.empty() ? nullptr : key_valid.data();
-  params.mask_keys = mask_keys.data();
-  params.probe_keys = probe_keys.data();
+SamplerInputs::SamplerInputs(const kernels::testing::Problem& problem)
+    : query_(problem.query, "query_membership"),
+      key_(problem.key, "key_membership"),
+      block_(problem.block, "block_matrix"),
+      query_valid_(problem.query_valid, "query_valid"),
+      key_valid_(problem.key_valid, "key_valid"),
+      mask_keys_(problem.mask_keys, "mask_keys"),
+      probe_keys_(problem.probe_keys, "probe_keys"),
+      params_(problem.params) {
+  params_.query_membership = query_.data();
+  params_.key_membership = key_.data();
+  params_.block_matrix = block_.data();
+  params_.query_valid = problem.query_valid.empty() ? nullptr : query_valid_.data();
+  params_.key_valid = problem.key_valid.empty() ? nullptr : key_valid_.data();
+  params_.mask_keys = mask_keys_.data();
+  params_.probe_keys = probe_keys_.data();
+}
 
-  const std::int64_t words = graphs * kernels::cuda::mask_words(params.queries, params.keys);
-  const std::int64_t units = kernels::cuda::entry_units(params.clusters);
-  const DeviceBuffer<std::uint64_t> mask(size(words), "mask");
-  const DeviceBuffer<std::uint64_t> probe_mask(choice.probe_mask ? size(words) : 0, "probe_mask");
-  const ListBuffers edges("edges", graphs, params.queries, params.keys, choice.edge_capacity);
-  const ListBuffers probes("probes", graphs, params.queries, params.keys, choice.probe_capacity);
-  const DeviceBuffer<std::uint32_t> dense(size(graphs), "dense_graphs");
-  const DeviceBuffer<std::uint32_t> dense_count(1, "dense_count");
-  const DeviceBuffer<std::uint32_t> sparse(size(graphs), "sparse_graphs");
-  const DeviceBuffer<std::uint32_t> sparse_count(1, "sparse_count");
-  const DeviceBuffer<EntryBytes> weights(size(graphs * params.queries * units), "weights");
-  const DeviceBuffer<std::int32_t> row_exponents(size(graphs * params.queries), "row_exponents");
-  const DeviceBuffer<EntryBytes> key_entries(size(graphs * params.keys * units), "key_entries");
-  const DeviceBuffer<std::uint8_t> key_exponents(size(graphs * params.keys), "key_exponents");
-  const DeviceBuffer<std::int64_t> edge_counts(size(graphs * 3), "edge_counts");
-  const DeviceBuffer<std::uint32_t> invalid_values(1, "invalid_values");
-  const std::size_t workspace_bytes = kernels::cuda::sampling_workspace_bytes(params);
-  const DeviceBuffer<std::uint8_t> workspace(workspace_bytes, "workspace");
+GraphBuffers::GraphBuffers(const SamplingParams& params, const SamplerChoice& choice)
+    : choice_(choice),
+      mask_(kernels::cuda::mask_bytes(params) / sizeof(std::uint64_t), "mask"),
+      probe_mask_(choice.probe_mask ? mask_.size() : 0, "probe_mask"),
+      edges_("edges", params.batch * params.heads, params.queries, params.keys,
+             choice.edge_capacity),
+      probes_("probes", params.batch * params.heads, params.queries, params.keys,
+              choice.probe_capacity),
+      dense_(size(params.batch * params.heads), "dense_graphs"),
+      dense_count_(1, "dense_count"),
+      sparse_(size(params.batch * params.heads), "sparse_graphs"),
+      sparse_count_(1, "sparse_count"),
+      weights_(size(params.batch * params.heads * params.queries *
+                    kernels::cuda::entry_units(params.clusters)),
+               "weights"),
+      row_exponents_(size(params.batch * params.heads * params.queries), "row_exponents"),
+      key_entries_(size(params.batch * params.heads * params.keys *
+                        kernels::cuda::entry_units(params.clusters)),
+                   "key_entries"),
+      key_exponents_(size(params.batch * params.heads * params.keys), "key_exponents"),
+      edge_counts_(size(params.batch * params.heads * 3), "edge_counts"),
+      invalid_values_(1, "invalid_values"),
+      workspace_(kernels::cuda::sampling_workspace_bytes(params), "workspace") {}
 
-  const kernels::cuda::SampledGraphs out = {
-      .mask = mask.data(),
-      .probe_mask = choice.probe_mask ? probe_mask.data() : nullptr,
-      .edges = edges.lists(),
-      .probes = probes.lists(),
-      .dense_graphs = dense.data(),
-      .dense_count = dense_count.data(),
-      .sparse_graphs = sparse.data(),
-      .sparse_count = sparse_count.data(),
-      .weights = weights.data(),
-      .row_exponents = row_exponents.data(),
-      .key_entries = key_entries.data(),
-      .key_exponents = key_exponents.data(),
-      .edge_counts = edge_counts.data(),
-      .invalid_values = invalid_values.data()};
+kernels::cuda::SampledGraphs GraphBuffers::graphs() const {
+  return {.mask = mask_.data(),
+          .probe_mask = choice_.probe_mask ? probe_mask_.data() : nullptr,
+          .edges = edges_.lists(),
+          .probes = probes_.lists(),
+          .dense_graphs = dense_.data(),
+          .dense_count = dense_count_.data(),
+          .sparse_graphs = sparse_.data(),
+          .sparse_count = sparse_count_.data(),
+          .weights = weights_.data(),
+          .row_exponents = row_exponents_.data(),
+          .key_entries = key_entries_.data(),
+          .key_exponents = key_exponents_.data(),
+          .edge_counts = edge_counts_.data(),
+          .invalid_values = invalid_values_.data()};
+}
+
+void GraphBuffers::draw(const SamplingParams& params) const {
   const kernels::Status status = kernels::cuda::sample_graphs(
-      params, choice.plan, out, workspace.data(), workspace_bytes, test_stream());
+      params, choice_.plan, graphs(), workspace_.data(), workspace_.size(), test_stream());
   EXPECT_EQ(status.message(), "");
+}
 
-  DrawnGraphs drawn{.mask = mask.download(),
-                    .probe_mask = probe_mask.download(),
-                    .edges = edges.download(),
-                    .probes = probes.download(),
-                    .dense = dense.download(),
-                    .sparse = sparse.download(),
-                    .weights = weights.download(),
-                    .row_exponents = row_exponents.download(),
-                    .key_entries = key_entries.download(),
-                    .key_exponents = key_exponents.download(),
-                    .edge_counts = edge_counts.download(),
-                    .invalid_values = invalid_values.download()[0]};
-  drawn.dense.resize(dense_count.download()[0]);
-  drawn.sparse.resize(sparse_count.download()[0]);
+DrawnGraphs GraphBuffers::download() const {
+  DrawnGraphs drawn{.mask = mask_.download(),
+                    .probe_mask = probe_mask_.download(),
+                    .edges = edges_.download(),
+                    .probes = probes_.download(),
+                    .dense = dense_.download(),
+                    .sparse = sparse_.download(),
+                    .weights = weights_.download(),
+                    .row_exponents = row_exponents_.download(),
+                    .key_entries = key_entries_.download(),
+                    .key_exponents = key_exponents_.download(),
+                    .edge_counts = edge_counts_.download(),
+                    .invalid_values = invalid_values_.download()[0]};
+  drawn.dense.resize(dense_count_.download()[0]);
+  drawn.sparse.resize(sparse_count_.download()[0]);
   return drawn;
+}
+
+DrawnGraphs draw_on_device(kernels::testing::Problem& problem, const SamplerChoice& choice) {
+  problem.point();
+  const SamplerInputs inputs(problem);
+  const GraphBuffers buffers(inputs.params(), choice);
+  buffers.draw(inputs.params());
+  return buffers.download();
 }
 
 }  // namespace sbm::cuda_host

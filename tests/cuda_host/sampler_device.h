@@ -68,6 +68,43 @@ class ListBuffers {
   DeviceBuffer<float> column_probabilities_;
 };
 
+/// The inputs of a problem on the device.
+class SamplerInputs {
+ public:
+  explicit SamplerInputs(const kernels::testing::Problem& problem);
+  [[nodiscard]] const kernels::SamplingParams& params() const { return params_; }
+
+ private:
+  DeviceBuffer<float> query_, key_, block_;
+  DeviceBuffer<std::uint8_t> query_valid_, key_valid_;
+  DeviceBuffer<PhiloxKey> mask_keys_, probe_keys_;
+  kernels::SamplingParams params_;
+};
+
+/// Device memory for what a call writes, every buffer just as long as it must be.
+class GraphBuffers {
+ public:
+  GraphBuffers(const kernels::SamplingParams& params, const SamplerChoice& choice);
+
+  [[nodiscard]] kernels::cuda::SampledGraphs graphs() const;
+  /// Calls sample_graphs(); fails the test when that does.
+  void draw(const kernels::SamplingParams& params) const;
+  [[nodiscard]] DrawnGraphs download() const;
+
+ private:
+  SamplerChoice choice_;
+  DeviceBuffer<std::uint64_t> mask_, probe_mask_;
+  ListBuffers edges_, probes_;
+  DeviceBuffer<std::uint32_t> dense_, dense_count_, sparse_, sparse_count_;
+  DeviceBuffer<kernels::cuda::EntryBytes> weights_;
+  DeviceBuffer<std::int32_t> row_exponents_;
+  DeviceBuffer<kernels::cuda::EntryBytes> key_entries_;
+  DeviceBuffer<std::uint8_t> key_exponents_;
+  DeviceBuffer<std::int64_t> edge_counts_;
+  DeviceBuffer<std::uint32_t> invalid_values_;
+  DeviceBuffer<std::uint8_t> workspace_;
+};
+
 /// Draws a problem on the device, every buffer just as long as it must be. Fails the test when the
 /// call does.
 DrawnGraphs draw_on_device(kernels::testing::Problem& problem, const SamplerChoice& choice);
