@@ -64,8 +64,8 @@ foreach(file ${runtime_libraries} ${torch_libraries} "${SBM_NVIDIA_ROOT}/cu13/in
   endif()
 endforeach()
 # After LibTorch's, for the sources that sbm_choose_by_device() finds.
-set(SBM_CUDA_HEADERS "SHELL:-idirafter ${SBM_NVIDIA_ROOT}/cu13/include"
-                     "SHELL:-idirafter ${SBM_NVIDIA_ROOT}/nccl/include")
+set(SBM_CUDA_HEADERS "-idirafter${SBM_NVIDIA_ROOT}/cu13/include"
+                     "-idirafter${SBM_NVIDIA_ROOT}/nccl/include")
 
 # CUDA's runtime and NCCL, for a floor without LibTorch.
 add_library(sbm_cuda_runtime INTERFACE)
