@@ -1,49 +1,65 @@
-#include <array>
+#include "distributed/gradient_norm.h"
+
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "distributed/sharded_adamw.h"
 #include "distributed/tree_all_reduce.h"
 
 namespace sbm::distributed {
 namespace {
 
-/// Eight interleaved sums: an order of its own, the same for every instruction set, that the
-/// processor need not wait through one addition at a time.
-double sum_of_squares(std::span<const float, FlatLayout::kChunk> chunk) {
-  constexpr std::size_t kLanes = 8;
-  std::array<double, kLanes> lanes{};
-  for (std::size_t i = 0; i < chunk.size(); i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double x = chunk[i + lane];
-      lanes[lane] += x * x;
-    }
-  }
-  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
+void check_shard(const Communicator& communicator, const ElementRange& shard, std::size_t found) {
+  if (found == static_cast<std::size_t>(shard.size())) return;
+  throw InternalError("gradient_norm on rank " + std::to_string(communicator.rank()) +
+                      ": expected a shard of " + std::to_string(shard.size()) +
+                      " elements, found " + std::to_string(found));
 }
 
 }  // namespace
 
 double gradient_norm(Communicator& communicator, const FlatLayout& layout,
                      std::span<const float> gradient_shard) {
-  const ElementRange shard = layout.shard(communicator.rank(), communicator.world_size());
-  if (gradient_shard.size() != static_cast<std::size_t>(shard.size())) {
-    throw InternalError("gradient_norm on rank " + std::to_string(communicator.rank()) +
-                        ": expected a shard of " + std::to_string(shard.size()) +
-                        " elements, found " + std::to_string(gradient_shard.size()));
-  }
+  check_shard(communicator, layout.shard(communicator.rank(), communicator.world_size()),
+              gradient_shard.size());
   std::vector<double> chunks(gradient_shard.size() / FlatLayout::kChunk);
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
-    chunks[i] =
-        sum_of_squares(gradient_shard.subspan(i * FlatLayout::kChunk).first<FlatLayout::kChunk>());
-  }
+  host_flat_math().sum_squares(gradient_shard, chunks.data());
   const std::int64_t count = layout.size() / FlatLayout::kChunk;
   return std::sqrt(tree_all_reduce(communicator, count, 1, chunks)[0]);
+}
+
+GradientClip::GradientClip(Communicator& communicator, const FlatLayout& layout, double clip_norm,
+                           FlatMath& math)
+    : communicator_(communicator),
+      math_(math),
+      shard_(layout.shard(communicator.rank(), communicator.world_size())),
+      chunks_(layout.size() / FlatLayout::kChunk),
+      clip_norm_(clip_norm),
+      sums_(math.allocate(static_cast<std::size_t>(chunks_) * sizeof(double))),
+      state_(math.allocate(sizeof(ClipState))) {
+  if (communicator.memory() != math.memory()) {
+    throw InternalError("the norm is summed in one kind of memory and exchanged in another");
+  }
+  for (int rank = 0; rank < communicator.world_size(); ++rank) {
+    const ElementRange theirs = layout.shard(rank, communicator.world_size());
+    if (rank == 0) offsets_.push_back(0);
+    offsets_.push_back(static_cast<std::size_t>(theirs.end / FlatLayout::kChunk) * sizeof(double));
+  }
+}
+
+const ClipState* GradientClip::measure(std::span<const float> gradient_shard) {
+  check_shard(communicator_, shard_, gradient_shard.size());
+  auto* const sums = reinterpret_cast<double*>(sums_.get());
+  const std::span<std::byte> all(sums_.get(), static_cast<std::size_t>(chunks_) * sizeof(double));
+  const auto rank = static_cast<std::size_t>(communicator_.rank());
+  math_.sum_squares(gradient_shard, sums + offsets_[rank] / sizeof(double));
+  communicator_
+      .all_gather(all.subspan(offsets_[rank], offsets_[rank + 1] - offsets_[rank]), all, offsets_)
+      ->wait_in_stream();
+  auto* const state = reinterpret_cast<ClipState*>(state_.get());
+  math_.finish_norm(sums, chunks_, clip_norm_, state);
+  return state;
 }
 
 }  // namespace sbm::distributed

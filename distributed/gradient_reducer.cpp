@@ -6,18 +6,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "distributed/aligned_buffer.h"
 
 namespace sbm::distributed {
 namespace {
-
-/// Every sum walks its buffers block by block, so that a block stays in the cache through all the
-/// additions it takes part in.
-constexpr std::size_t kBlock = FlatLayout::kChunk;
-
-void add_block(float* to, const float* from) {
-  for (std::size_t i = 0; i < kBlock; ++i) to[i] += from[i];
-}
 
 /// How many sums the stack holds at most while the leaves of a run come in.
 std::size_t stack_height(std::span<const std::int64_t> merges_after) {
@@ -38,18 +29,34 @@ struct Round {
   std::size_t size = 0;                      ///< floats
 };
 
+/// Floats in the memory of a FlatMath.
+struct Buffer {
+  Buffer() = default;
+  Buffer(FlatMath& math, std::size_t count)
+      : memory(math.allocate(count * sizeof(float))), size(count) {}
+  [[nodiscard]] float* data() const { return reinterpret_cast<float*>(memory.get()); }
+  [[nodiscard]] std::span<float> span() const { return {data(), size}; }
+  std::shared_ptr<std::byte> memory;
+  std::size_t size = 0;
+};
+
 }  // namespace
 
 struct GradientReducer::State {
-  State(Communicator& group, const FlatLayout& flat, std::int64_t micro_batches)
+  State(Communicator& group, const FlatLayout& flat, std::int64_t micro_batches,
+        FlatMath& arithmetic)
       : communicator(group),
         layout(flat),
+        math(arithmetic),
         run(micro_batch_run(group.rank(), group.world_size(), micro_batches)),
         merges_after(merges_after_leaves(micro_batches, run)),
         own_partials(maximal_subtrees(micro_batches, run).size()),
-        leaf(static_cast<std::size_t>(flat.size())) {
+        leaf(arithmetic, static_cast<std::size_t>(flat.size())) {
+    if (group.memory() != arithmetic.memory()) {
+      throw InternalError("gradients are summed in one kind of memory and exchanged in another");
+    }
     for (std::size_t i = stack_height(merges_after); i > 0; --i) {
-      stack.emplace_back(static_cast<std::size_t>(flat.size()));
+      stack.emplace_back(math, static_cast<std::size_t>(flat.size()));
     }
     if (group.world_size() > 1) plan_exchange(micro_batches);
   }
@@ -86,26 +93,27 @@ struct GradientReducer::State {
         places.push_back(rounds[k].begin + rounds[k].receive_offsets[r] / sizeof(float));
       }
     }
+    receive = Buffer(math, begin);
     for (const Merge& merge : merge_order({0, micro_batches}, partials)) {
-      owner_merges.push_back({places[merge.to], places[merge.from]});
+      owner_additions.push_back(
+          {receive.data() + places[merge.to], receive.data() + places[merge.from]});
     }
-    receive = AlignedBuffer(begin);
   }
 
   void take_leaf() {
     const auto merges = static_cast<std::size_t>(merges_after[done]);
     if (merges == 0) {
-      std::copy_n(leaf.data(), leaf.size(), stack[depth++].data());
+      math.copy(std::as_bytes(leaf.span()), stack[depth++].memory.get());
       return;
     }
-    for (std::size_t at = 0; at < leaf.size(); at += kBlock) {
-      const float* from = leaf.data() + at;
-      for (std::size_t m = 1; m <= merges; ++m) {
-        float* to = stack[depth - m].data() + at;
-        add_block(to, from);
-        from = to;
-      }
+    std::vector<Addition> additions;
+    const float* from = leaf.data();
+    for (std::size_t m = 1; m <= merges; ++m) {
+      float* const to = stack[depth - m].data();
+      additions.push_back({to, from});
+      from = to;
     }
+    math.add(additions, leaf.size);
     depth -= merges - 1;
   }
 
@@ -120,21 +128,19 @@ struct GradientReducer::State {
           have ? send_offsets : nothing, std::as_writable_bytes(target),
           rounds[k].receive_offsets));
     }
-    for (const auto& work : under_way) work->wait();
-    for (std::size_t at = 0; at < shard_size; at += kBlock) {
-      for (const Merge& merge : owner_merges) {
-        add_block(receive.data() + merge.to + at, receive.data() + merge.from + at);
-      }
-    }
+    // On a device the host does not wait: the sums take their place behind the exchange.
+    for (const auto& work : under_way) work->wait_in_stream();
+    math.add(owner_additions, shard_size);
   }
 
   Communicator& communicator;
   const FlatLayout& layout;
+  FlatMath& math;
   ElementRange run;
   std::vector<std::int64_t> merges_after;
   std::size_t own_partials;
-  AlignedBuffer leaf;
-  std::vector<AlignedBuffer> stack;
+  Buffer leaf;
+  std::vector<Buffer> stack;
   std::size_t depth = 0;
   std::size_t done = 0;  ///< micro-batches of this step
   bool reduced = false;
@@ -142,13 +148,13 @@ struct GradientReducer::State {
   std::size_t shard_size = 0;
   std::vector<std::size_t> send_offsets;  ///< bytes
   std::vector<Round> rounds;
-  std::vector<Merge> owner_merges;  ///< places in `receive`, in floats
-  AlignedBuffer receive;
+  Buffer receive;
+  std::vector<Addition> owner_additions;  ///< within `receive`
 };
 
 GradientReducer::GradientReducer(Communicator& communicator, const FlatLayout& layout,
-                                 std::int64_t micro_batches)
-    : state_(std::make_unique<State>(communicator, layout, micro_batches)) {}
+                                 std::int64_t micro_batches, FlatMath& math)
+    : state_(std::make_unique<State>(communicator, layout, micro_batches, math)) {}
 
 GradientReducer::~GradientReducer() = default;
 
@@ -163,7 +169,7 @@ void GradientReducer::begin_micro_batch() {
     s.done = 0;
     s.depth = 0;
   }
-  std::fill_n(s.leaf.data(), s.leaf.size(), 0.0F);
+  s.math.clear(s.leaf.span());
 }
 
 void GradientReducer::end_micro_batch() {
@@ -190,8 +196,8 @@ std::span<const float> GradientReducer::reduce() {
 }
 
 std::int64_t GradientReducer::bytes() const {
-  std::size_t floats = state_->leaf.size() + state_->receive.size();
-  for (const AlignedBuffer& buffer : state_->stack) floats += buffer.size();
+  std::size_t floats = state_->leaf.size + state_->receive.size;
+  for (const Buffer& buffer : state_->stack) floats += buffer.size;
   return static_cast<std::int64_t>(floats * sizeof(float));
 }
 

@@ -6,6 +6,7 @@
 
 #include "distributed/communicator.h"
 #include "distributed/flat_layout.h"
+#include "distributed/flat_math.h"
 #include "distributed/sum_tree.h"  // IWYU pragma: export
 
 namespace sbm::distributed {
@@ -16,9 +17,12 @@ namespace sbm::distributed {
 /// world size gives the same bits.
 class GradientReducer {
  public:
-  /// Allocates everything a step needs. `communicator` and `layout` outlive the reducer. Throws
-  /// ConfigError when there are more ranks than micro-batches.
-  GradientReducer(Communicator& communicator, const FlatLayout& layout, std::int64_t micro_batches);
+  /// Allocates everything a step needs, in the memory of `math`, which is the communicator's kind
+  /// (InternalError if not). All given outlive the reducer. On a device each call puts its work
+  /// into the current stream and returns. Throws ConfigError when there are more ranks than
+  /// micro-batches.
+  GradientReducer(Communicator& communicator, const FlatLayout& layout, std::int64_t micro_batches,
+                  FlatMath& math = host_flat_math());
   ~GradientReducer();
   GradientReducer(const GradientReducer&) = delete;
   GradientReducer& operator=(const GradientReducer&) = delete;

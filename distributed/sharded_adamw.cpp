@@ -20,29 +20,6 @@ double power(double base, std::int64_t exponent) {
   return result;
 }
 
-/// The coefficients of one update, each rounded to fp32 once.
-struct Coefficients {
-  float gradient_scale;
-  float beta1, one_minus_beta1;
-  float beta2, one_minus_beta2;
-  float step_size;              ///< learning rate / (1 - beta1^t)
-  float inverse_root_of_bias2;  ///< 1 / sqrt(1 - beta2^t)
-  float epsilon;
-};
-
-void update(std::size_t count, const Coefficients& c, float keep, const float* __restrict gradient,
-            float* __restrict first, float* __restrict second, float* __restrict weights) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * c.gradient_scale;
-    const float m = c.beta1 * first[i] + c.one_minus_beta1 * g;
-    const float v = c.beta2 * second[i] + c.one_minus_beta2 * (g * g);
-    first[i] = m;
-    second[i] = v;
-    const float denominator = std::sqrt(v) * c.inverse_root_of_bias2 + c.epsilon;
-    weights[i] = weights[i] * keep - c.step_size * (m / denominator);
-  }
-}
-
 void check_options(const AdamWOptions& o) {
   const auto refuse = [](const char* name, const char* expected, double found) {
     throw ConfigError(std::string("AdamW: expected ") + name + " " + expected + ", found " +
@@ -60,23 +37,30 @@ void check_options(const AdamWOptions& o) {
 }  // namespace
 
 ShardedAdamW::ShardedAdamW(Communicator& communicator, const FlatLayout& layout,
-                           std::span<float> weights, const AdamWOptions& options)
+                           std::span<float> weights, const AdamWOptions& options, FlatMath& math)
     : communicator_(communicator),
       layout_(layout),
       weights_(weights),
       options_(options),
       shard_(layout.shard(communicator.rank(), communicator.world_size())),
-      first_moment_(static_cast<std::size_t>(shard_.size())),
-      second_moment_(static_cast<std::size_t>(shard_.size())) {
+      math_(math),
+      first_moment_(math.allocate(static_cast<std::size_t>(shard_.size()) * sizeof(float))),
+      second_moment_(math.allocate(static_cast<std::size_t>(shard_.size()) * sizeof(float))),
+      coefficients_(math.allocate(sizeof(AdamWCoefficients))) {
   check_options(options);
   if (weights.size() != static_cast<std::size_t>(layout.size())) {
     throw InternalError("AdamW: expected a flat weight buffer of " + std::to_string(layout.size()) +
                         " elements, found " + std::to_string(weights.size()));
   }
+  if (communicator.memory() != math.memory()) {
+    throw InternalError("AdamW updates in one kind of memory and gathers in another");
+  }
   for (const FlatLayout::Entry& entry : layout.entries()) {
     const ElementRange part = {std::max(entry.range.begin, shard_.begin),
                                std::min(entry.range.end, shard_.end)};
-    if (part.size() > 0) segments_.push_back({part, entry.spec.decay});
+    if (part.size() <= 0) continue;
+    segments_.push_back(
+        {part.begin - shard_.begin, part.end - shard_.begin, entry.spec.decay ? 1 : 0});
   }
 }
 
@@ -87,13 +71,11 @@ void ShardedAdamW::check_shard_size(const char* what, std::size_t found) const {
                       " elements, found " + std::to_string(found));
 }
 
-void ShardedAdamW::step(std::span<const float> gradient_shard, double learning_rate,
-                        double gradient_scale) {
-  check_shard_size("gradient", gradient_shard.size());
+void ShardedAdamW::write_coefficients(double learning_rate, double gradient_scale) {
   ++steps_done_;
   const double bias1 = 1.0 - power(options_.beta1, steps_done_);
   const double bias2 = 1.0 - power(options_.beta2, steps_done_);
-  const Coefficients c = {
+  const AdamWCoefficients c = {
       .gradient_scale = static_cast<float>(gradient_scale),
       .beta1 = static_cast<float>(options_.beta1),
       .one_minus_beta1 = static_cast<float>(1.0 - options_.beta1),
@@ -102,14 +84,35 @@ void ShardedAdamW::step(std::span<const float> gradient_shard, double learning_r
       .step_size = static_cast<float>(learning_rate / bias1),
       .inverse_root_of_bias2 = static_cast<float>(1.0 / std::sqrt(bias2)),
       .epsilon = static_cast<float>(options_.epsilon),
+      .decayed = static_cast<float>(1.0 - learning_rate * options_.weight_decay),
   };
-  const auto decayed = static_cast<float>(1.0 - learning_rate * options_.weight_decay);
-  for (const Segment& segment : segments_) {
-    const auto in_shard = static_cast<std::size_t>(segment.range.begin - shard_.begin);
-    update(static_cast<std::size_t>(segment.range.size()), c, segment.decay ? decayed : 1.0F,
-           gradient_shard.data() + in_shard, first_moment_.data() + in_shard,
-           second_moment_.data() + in_shard, weights_.data() + segment.range.begin);
-  }
+  math_.upload(std::as_bytes(std::span(&c, 1)), coefficients_.get());
+}
+
+void ShardedAdamW::step(std::span<const float> gradient_shard, double learning_rate,
+                        double gradient_scale) {
+  check_shard_size("gradient", gradient_shard.size());
+  write_coefficients(learning_rate, gradient_scale);
+  apply(gradient_shard, nullptr);
+}
+
+void ShardedAdamW::step(std::span<const float> gradient_shard, double learning_rate,
+                        const ClipState* clip) {
+  check_shard_size("gradient", gradient_shard.size());
+  prepare(learning_rate);
+  apply(gradient_shard, clip);
+}
+
+void ShardedAdamW::prepare(double learning_rate) { write_coefficients(learning_rate, 1.0); }
+
+void ShardedAdamW::apply(std::span<const float> gradient_shard, const ClipState* clip) {
+  check_shard_size("gradient", gradient_shard.size());
+  math_.adamw(reinterpret_cast<const AdamWCoefficients*>(coefficients_.get()), segments_,
+              {.gradient = gradient_shard.data(),
+               .first_moment = reinterpret_cast<float*>(first_moment_.get()),
+               .second_moment = reinterpret_cast<float*>(second_moment_.get()),
+               .weights = weights_.data() + shard_.begin},
+              clip);
   gather_weights();
 }
 
@@ -122,7 +125,7 @@ void ShardedAdamW::gather_weights() {
   }
   const auto mine = std::as_bytes(weights_.subspan(static_cast<std::size_t>(shard_.begin),
                                                    static_cast<std::size_t>(shard_.size())));
-  communicator_.all_gather(mine, std::as_writable_bytes(weights_), offsets)->wait();
+  communicator_.all_gather(mine, std::as_writable_bytes(weights_), offsets)->wait_in_stream();
 }
 
 void ShardedAdamW::restore(std::int64_t steps_done, std::span<const float> first_moment,
@@ -133,8 +136,8 @@ void ShardedAdamW::restore(std::int64_t steps_done, std::span<const float> first
   check_shard_size("first moment", first_moment.size());
   check_shard_size("second moment", second_moment.size());
   steps_done_ = steps_done;
-  std::copy(first_moment.begin(), first_moment.end(), first_moment_.begin());
-  std::copy(second_moment.begin(), second_moment.end(), second_moment_.begin());
+  math_.upload(std::as_bytes(first_moment), first_moment_.get());
+  math_.upload(std::as_bytes(second_moment), second_moment_.get());
 }
 
 }  // namespace sbm::distributed

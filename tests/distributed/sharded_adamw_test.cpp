@@ -104,7 +104,8 @@ TEST(ShardedAdamW, LeavesGapsAlone) {
 }
 
 TEST(ShardedAdamW, SameBitsAtEveryWorldSize) {
-  for (int ranks = 1; ranks <= 7; ++ranks) run_local_group(ranks, expect_sharded_update);
+  for (int ranks = 1; ranks <= 7; ++ranks)
+    run_local_group(ranks, [](Communicator& own) { expect_sharded_update(own); });
 }
 
 TEST(ShardedAdamW, RefusesWhatCannotBe) {

@@ -61,9 +61,11 @@ bool StandInStreams::done(EventHandle event) {
 }
 
 std::byte* StandInStreams::allocate(std::size_t bytes) {
-  LastingVector<std::byte> memory(std::max<std::size_t>(bytes, 1));
-  std::byte* const begin = memory.data();
-  memory_.emplace(begin, std::move(memory));
+  constexpr std::size_t kAlignment = 64;
+  LastingVector<std::byte> memory(bytes + kAlignment);
+  const std::size_t over = reinterpret_cast<std::uintptr_t>(memory.data()) % kAlignment;
+  std::byte* const begin = memory.data() + (kAlignment - over) % kAlignment;
+  memory_.emplace(begin, Memory{bytes, std::move(memory)});
   return begin;
 }
 
@@ -91,7 +93,7 @@ void StandInStreams::check_memory(const Step& step) const {
     auto next = memory_.upper_bound(access.begin);
     const bool inside =
         next != memory_.begin() &&
-        access.begin + access.bytes <= std::prev(next)->first + std::prev(next)->second.size();
+        access.begin + access.bytes <= std::prev(next)->first + std::prev(next)->second.bytes;
     if (!inside) throw Misuse(step.name + ": a buffer that is not the device's memory");
   }
 }

@@ -79,6 +79,11 @@ class StandInStreams final : public DeviceStreams {
     std::uint64_t completed = 0;
   };
 
+  struct Memory {
+    std::size_t bytes;
+    LastingVector<std::byte> own;
+  };
+
   void check_memory(const Step& step) const;
   void check_races(const Stream* own, const Step& step) const;
 
@@ -88,7 +93,7 @@ class StandInStreams final : public DeviceStreams {
   std::uint64_t next_number_ = 1;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Event>> events_;
-  std::map<const std::byte*, LastingVector<std::byte>> memory_;
+  std::map<const std::byte*, Memory> memory_;
   StreamHandle current_;
   std::function<void(StreamHandle)> record_check_;
 };

@@ -94,7 +94,8 @@ TEST(TreeAllReduce, RefusesAWrongNumberOfValues) {
 }
 
 TEST(GradientReducer, SameBitsAtEveryWorldSize) {
-  for (int ranks = 1; ranks <= 5; ++ranks) run_local_group(ranks, expect_gradient_tree);
+  for (int ranks = 1; ranks <= 5; ++ranks)
+    run_local_group(ranks, [](Communicator& own) { expect_gradient_tree(own); });
 }
 
 TEST(GradientReducer, MoreRanksThanMicroBatchesIsAConfigError) {

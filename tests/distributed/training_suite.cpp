@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <random>
 #include <span>
@@ -58,6 +59,12 @@ bool same_bits(std::span<const T> a, std::span<const T> b) {
          (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 
+std::vector<float> values_of(const Place& place, std::span<const float> memory) {
+  std::vector<float> values(memory.size());
+  place.memory.read(std::as_writable_bytes(std::span(values)), std::as_bytes(memory).data());
+  return values;
+}
+
 std::span<const float> shard_of(const std::vector<float>& values, const FlatLayout& layout,
                                 const Communicator& communicator) {
   const ElementRange shard = layout.shard(communicator.rank(), communicator.world_size());
@@ -68,10 +75,16 @@ std::span<const float> shard_of(const std::vector<float>& values, const FlatLayo
 }  // namespace
 
 void expect_gradient_tree(Communicator& communicator) {
+  HostTestMemory memory;
+  expect_gradient_tree({communicator, host_flat_math(), memory});
+}
+
+void expect_gradient_tree(const Place& place) {
+  Communicator& communicator = place.communicator;
   for (const FlatLayout& layout : {small_layout(), large_layout()}) {
     for (const std::int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 16, 21}) {
       if (count < communicator.world_size()) continue;
-      GradientReducer reducer(communicator, layout, count);
+      GradientReducer reducer(communicator, layout, count, place.math);
       EXPECT_EQ(reducer.run(),
                 micro_batch_run(communicator.rank(), communicator.world_size(), count));
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(reducer.leaf().data()) % 64, 0U);
@@ -82,15 +95,18 @@ void expect_gradient_tree(Communicator& communicator) {
         };
         for (auto i = reducer.run().begin; i < reducer.run().end; ++i) {
           reducer.begin_micro_batch();
-          const auto gradient = random_gradient(layout, seed(i));
           // As autograd does: it accumulates into what must be zero.
-          for (std::size_t j = 0; j < gradient.size(); ++j) reducer.leaf()[j] += gradient[j];
+          std::vector<float> gradient = values_of(place, reducer.leaf());
+          const auto terms = random_gradient(layout, seed(i));
+          for (std::size_t j = 0; j < gradient.size(); ++j) gradient[j] += terms[j];
+          place.memory.write(std::as_writable_bytes(reducer.leaf()).data(),
+                             std::as_bytes(std::span(gradient)));
           reducer.end_micro_batch();
         }
-        const auto found = reducer.reduce();
+        const auto found = values_of(place, reducer.reduce());
         const Sum expected = tree_sum(
             0, count, [&](std::int64_t i) { return Sum{random_gradient(layout, seed(i))}; });
-        EXPECT_TRUE(same_bits(found, shard_of(expected.values, layout, communicator)))
+        EXPECT_TRUE(same_bits<float>(found, shard_of(expected.values, layout, communicator)))
             << count << " micro-batches, step " << step;
         EXPECT_EQ(reducer.leaf().data(), leaf);
       }
@@ -133,33 +149,98 @@ void expect_norm(Communicator& communicator) {
   }
 }
 
+void expect_clip(const Place& place) {
+  const auto alone = make_single_process_communicator();
+  const auto state_of = [&](const ClipState* state) {
+    ClipState found;
+    place.memory.read(std::as_writable_bytes(std::span(&found, 1)),
+                      reinterpret_cast<const std::byte*>(state));
+    return found;
+  };
+  for (const FlatLayout& layout : {small_layout(), large_layout(), FlatLayout({})}) {
+    std::vector<float> gradient = random_gradient(layout, 7);
+    const double norm = gradient_norm(*alone, layout, gradient);
+    for (const double clip_norm : {0.0, 0.5, 1e9}) {
+      const auto mine = shard_of(gradient, layout, place.communicator);
+      const TestBuffer<float> shard(place.memory, std::vector<float>(mine.begin(), mine.end()));
+      GradientClip clip(place.communicator, layout, clip_norm, place.math);
+      const ClipState found = state_of(clip.measure(shard.span()));
+      EXPECT_EQ(found.norm, norm);
+      EXPECT_EQ(found.scale,
+                clip_norm == 0.5 && norm > 0.5 ? static_cast<float>(0.5 / norm) : 1.0F);
+      EXPECT_EQ(found.finite, 1);
+      const TestBuffer<float> wrong(place.memory, shard.span().size() + 1);
+      EXPECT_THROW((void)clip.measure(wrong.span()), InternalError);
+    }
+    if (gradient.empty()) continue;
+    gradient.back() = std::numeric_limits<float>::infinity();
+    const auto mine = shard_of(gradient, layout, place.communicator);
+    const TestBuffer<float> shard(place.memory, std::vector<float>(mine.begin(), mine.end()));
+    GradientClip clip(place.communicator, layout, 1.0, place.math);
+    EXPECT_EQ(state_of(clip.measure(shard.span())).finite, 0);
+  }
+}
+
 void expect_sharded_update(Communicator& communicator) {
+  HostTestMemory memory;
+  expect_sharded_update({communicator, host_flat_math(), memory});
+}
+
+void expect_sharded_update(const Place& place) {
+  Communicator& communicator = place.communicator;
   const auto alone = make_single_process_communicator();
   const AdamWOptions options{.weight_decay = 0.1};
   const FlatLayout layout = large_layout();
-  std::vector<float> weights = random_gradient(layout, 1);
-  std::vector<float> expected = weights;
+  std::vector<float> expected = random_gradient(layout, 1);
+  const TestBuffer<float> weights(place.memory, expected);
   ShardedAdamW whole(*alone, layout, expected, options);
-  auto sharded = std::make_unique<ShardedAdamW>(communicator, layout, weights, options);
+  auto sharded =
+      std::make_unique<ShardedAdamW>(communicator, layout, weights.span(), options, place.math);
+  constexpr double kClip = 5.0;
+  GradientClip clip(communicator, layout, kClip, place.math);
   for (std::uint32_t step = 0; step < 6; ++step) {
     const auto gradient = random_gradient(layout, 100 + step);
-    whole.step(gradient, 1e-3 * (step + 1), 0.3);
-    sharded->step(shard_of(gradient, layout, communicator), 1e-3 * (step + 1), 0.3);
-    ASSERT_TRUE(same_bits<float>(weights, expected)) << "step " << step;
+    const auto mine = shard_of(gradient, layout, communicator);
+    const TestBuffer<float> shard(place.memory, std::vector<float>(mine.begin(), mine.end()));
+    const double learning_rate = 1e-3 * (step + 1);
+    // Half of the steps clip where the gradient lies.
+    const bool apart = step % 2 == 1;
+    const double norm = gradient_norm(*alone, layout, gradient);
+    ASSERT_GT(norm, kClip);
+    whole.step(gradient, learning_rate, apart ? kClip / norm : 0.3);
+    if (apart) {
+      sharded->step(shard.span(), learning_rate, clip.measure(shard.span()));
+    } else {
+      sharded->step(shard.span(), learning_rate, 0.3);
+    }
+    ASSERT_TRUE(same_bits<float>(weights.get(), expected)) << "step " << step;
     if (step == 2) {
-      const std::vector<float> first(sharded->first_moment().begin(),
-                                     sharded->first_moment().end());
-      const std::vector<float> second(sharded->second_moment().begin(),
-                                      sharded->second_moment().end());
-      sharded = std::make_unique<ShardedAdamW>(communicator, layout, weights, options);
+      const auto first = values_of(place, sharded->first_moment());
+      const auto second = values_of(place, sharded->second_moment());
+      sharded =
+          std::make_unique<ShardedAdamW>(communicator, layout, weights.span(), options, place.math);
       sharded->restore(3, first, second);
     }
   }
   EXPECT_EQ(sharded->steps_done(), 6);
   const std::vector<float> first(whole.first_moment().begin(), whole.first_moment().end());
   const std::vector<float> second(whole.second_moment().begin(), whole.second_moment().end());
-  EXPECT_TRUE(same_bits(sharded->first_moment(), shard_of(first, layout, communicator)));
-  EXPECT_TRUE(same_bits(sharded->second_moment(), shard_of(second, layout, communicator)));
+  const auto expect_moments = [&] {
+    EXPECT_TRUE(same_bits<float>(values_of(place, sharded->first_moment()),
+                                 shard_of(first, layout, communicator)));
+    EXPECT_TRUE(same_bits<float>(values_of(place, sharded->second_moment()),
+                                 shard_of(second, layout, communicator)));
+  };
+  expect_moments();
+
+  // A gradient that is not finite on one rank changes nothing on any.
+  std::vector<float> broken = random_gradient(layout, 200);
+  broken.front() = std::numeric_limits<float>::quiet_NaN();
+  const auto mine = shard_of(broken, layout, communicator);
+  const TestBuffer<float> shard(place.memory, std::vector<float>(mine.begin(), mine.end()));
+  sharded->step(shard.span(), 1e-3, clip.measure(shard.span()));
+  EXPECT_TRUE(same_bits<float>(weights.get(), expected));
+  expect_moments();
 }
 
 void expect_too_few_micro_batches(Communicator& communicator) {
