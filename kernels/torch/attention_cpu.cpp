@@ -1,12 +1,12 @@
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <span>
 #include <vector>
 
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/membership_gradients.h"
 #include "kernels/cpu/sampler.h"
+#include "kernels/torch/arguments.h"
 #include "kernels/torch/checks.h"
 #include "kernels/torch/executor.h"
 #include "kernels/torch/registered_kernels.h"
@@ -16,59 +16,13 @@ namespace sbm::kernels::torch {
 
 namespace {
 
-bool is_defined(const OptionalTensor& tensor) { return tensor.has_value() && tensor->defined(); }
-
 // The kernels read any strides but those of the last dimension.
 at::Tensor with_dense_rows(const at::Tensor& tensor) {
   return tensor.size(-1) == 1 || tensor.stride(-1) == 1 ? tensor : tensor.contiguous();
 }
 
-// Dimensions: where `tensor` has its heads and its tokens.
-template <typename T>
-HeadTensor<T> head_tensor(const at::Tensor& tensor, T* data, int heads = 1, int tokens = 2) {
-  return {.data = data,
-          .batch_stride = tensor.stride(0),
-          .head_stride = tensor.stride(heads),
-          .token_stride = tensor.stride(tokens)};
-}
-
 HeadTensor<const float> input_of(const at::Tensor& tensor) {
   return head_tensor(tensor, tensor.const_data_ptr<float>());
-}
-
-const PhiloxKey* philox_keys(const at::Tensor& keys) {
-  return reinterpret_cast<const PhiloxKey*>(keys.const_data_ptr<std::int64_t>());
-}
-
-at::Tensor contiguous_or_undefined(const OptionalTensor& tensor) {
-  return is_defined(tensor) ? tensor->contiguous() : at::Tensor();
-}
-
-const std::uint8_t* valid_bytes(const at::Tensor& valid) {
-  return valid.defined() ? static_cast<const std::uint8_t*>(valid.const_data_ptr()) : nullptr;
-}
-
-template <typename Enum>
-Enum checked_enum(const char* name, std::int64_t value, Enum last) {
-  TORCH_CHECK(value >= 0 && value <= static_cast<std::int64_t>(last), name, ": expected 0 to ",
-              static_cast<std::int64_t>(last), ", found ", value);
-  return static_cast<Enum>(value);
-}
-
-AttentionShape shape_of(const AttentionSizes& sizes, double dropout, const at::Tensor& dropout_keys,
-                        std::int64_t path, double dense_from) {
-  const std::int64_t head_dim = sizes.head_dim.expect_int();
-  return {.batch = sizes.batch.expect_int(),
-          .heads = sizes.heads.expect_int(),
-          .queries = sizes.queries.expect_int(),
-          .keys = sizes.keys.expect_int(),
-          .head_dim = head_dim,
-          .clusters = sizes.clusters.expect_int(),
-          .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))),
-          .path = checked_enum("path", path, AttentionPath::kSparse),
-          .dense_from = dense_from,
-          .dropout = dropout,
-          .dropout_keys = dropout > 0.0 ? philox_keys(dropout_keys) : nullptr};
 }
 
 at::Tensor count_edges(const std::vector<EdgeList>& graphs, const AttentionShape& shape) {
@@ -94,9 +48,9 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
                                double /*clip*/, double probe_rate, double dropout,
                                std::int64_t path, double dense_from) {
-  const AttentionSizes sizes =
-      check_attention(query, key, value, query_membership, key_membership, block_matrix,
-                      query_valid, key_valid, mask_keys, dropout_keys, density_gradient, dropout);
+  const AttentionSizes sizes = check_attention(
+      query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
+      mask_keys, dropout_keys, density_gradient, dropout, Precisions::kFloat);
   checked_enum("estimator", estimator, Estimator::kTrapezoid);
   check_probe_keys(sizes, probe_keys, estimator);
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
@@ -162,7 +116,9 @@ AttentionGradients attention_backward_cpu(
     double dropout, std::int64_t path, double dense_from) {
   const AttentionSizes sizes = check_attention_backward(
       grad_output, query, key, value, query_membership, key_membership, block_matrix, output,
-      log_sum_exp, dropout_keys, density_gradient, dropout);
+      log_sum_exp, dropout_keys, density_gradient, dropout, Precisions::kFloat);
+  TORCH_CHECK(graphs->device_graphs() == nullptr,
+              "graphs: expected those that sbm::attention sampled on the CPU, found a GPU's");
   const at::Tensor kept_dropout_keys = contiguous_or_undefined(dropout_keys);
   const at::Tensor density = contiguous_or_undefined(density_gradient);
   const AttentionShape shape = shape_of(sizes, dropout, kept_dropout_keys, path, dense_from);

@@ -27,12 +27,24 @@ void check_valid(const char* name, const OptionalTensor& tensor, const c10::SymI
   check_tensor(name, *tensor, {batch, tokens}, type);
 }
 
+void check_precision(const char* name, const at::Tensor& tensor, Precisions precisions) {
+  const at::ScalarType type = tensor.scalar_type();
+  if (precisions == Precisions::kFloat) {
+    TORCH_CHECK(type == at::kFloat, name, ": expected Float, found ", type);
+  } else {
+    TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, name,
+                ": expected Float or BFloat16, found ", type);
+  }
+}
+
 // What the forward and the backward have in common.
 AttentionSizes check_common(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             const at::Tensor& query_membership, const at::Tensor& key_membership,
                             const at::Tensor& block_matrix, const OptionalTensor& dropout_keys,
-                            const OptionalTensor& density_gradient, double dropout) {
+                            const OptionalTensor& density_gradient, double dropout,
+                            Precisions precisions) {
   check_dimensions("query", query, 4, "[batch, heads, queries, head_dim]");
+  check_precision("query", query, precisions);
   check_dimensions("key", key, 4, "[batch, heads, keys, head_dim]");
   check_dimensions("query_membership", query_membership, 4, "[batch, heads, queries, clusters]");
   const AttentionSizes sizes = {.batch = query.sym_size(0),
@@ -42,9 +54,9 @@ AttentionSizes check_common(const at::Tensor& query, const at::Tensor& key, cons
                                 .head_dim = query.sym_size(3),
                                 .clusters = query_membership.sym_size(3)};
   const auto& [batch, heads, queries, keys, head_dim, clusters] = sizes;
-  check_tensor("query", query, {batch, heads, queries, head_dim}, at::kFloat);
-  check_tensor("key", key, {batch, heads, keys, head_dim}, at::kFloat);
-  check_tensor("value", value, {batch, heads, keys, head_dim}, at::kFloat);
+  const at::ScalarType type = query.scalar_type();
+  check_tensor("key", key, {batch, heads, keys, head_dim}, type);
+  check_tensor("value", value, {batch, heads, keys, head_dim}, type);
   check_tensor("query_membership", query_membership, {batch, heads, queries, clusters}, at::kFloat);
   check_tensor("key_membership", key_membership, {batch, heads, keys, clusters}, at::kFloat);
   check_tensor("block_matrix", block_matrix, {heads, clusters, clusters}, at::kFloat);
@@ -73,9 +85,11 @@ AttentionSizes check_attention(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& key_membership, const at::Tensor& block_matrix,
                                const OptionalTensor& query_valid, const OptionalTensor& key_valid,
                                const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
-                               const OptionalTensor& density_gradient, double dropout) {
-  const AttentionSizes sizes = check_common(query, key, value, query_membership, key_membership,
-                                            block_matrix, dropout_keys, density_gradient, dropout);
+                               const OptionalTensor& density_gradient, double dropout,
+                               Precisions precisions) {
+  const AttentionSizes sizes =
+      check_common(query, key, value, query_membership, key_membership, block_matrix, dropout_keys,
+                   density_gradient, dropout, precisions);
   check_valid("query_valid", query_valid, sizes.batch, sizes.queries);
   check_valid("key_valid", key_valid, sizes.batch, sizes.keys);
   check_tensor("mask_keys", mask_keys, {sizes.batch, sizes.heads}, at::kLong);
@@ -94,20 +108,29 @@ AttentionSizes check_attention_backward(
     const at::Tensor& grad_output, const at::Tensor& query, const at::Tensor& key,
     const at::Tensor& value, const at::Tensor& query_membership, const at::Tensor& key_membership,
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
-    const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, double dropout) {
-  const AttentionSizes sizes = check_common(query, key, value, query_membership, key_membership,
-                                            block_matrix, dropout_keys, density_gradient, dropout);
+    const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, double dropout,
+    Precisions precisions) {
+  const AttentionSizes sizes =
+      check_common(query, key, value, query_membership, key_membership, block_matrix, dropout_keys,
+                   density_gradient, dropout, precisions);
   const auto& [batch, heads, queries, keys, head_dim, clusters] = sizes;
-  check_tensor("grad_output", grad_output, {batch, queries, heads, head_dim}, at::kFloat);
-  check_tensor("output", output, {batch, queries, heads, head_dim}, at::kFloat);
+  const at::ScalarType type = query.scalar_type();
+  check_tensor("grad_output", grad_output, {batch, queries, heads, head_dim}, type);
+  check_tensor("output", output, {batch, queries, heads, head_dim}, type);
   check_tensor("log_sum_exp", log_sum_exp, {batch, heads, queries}, at::kFloat);
   return sizes;
 }
 
-void check_keyed_dropout(const at::Tensor& input, const at::Tensor& keys) {
+void check_keyed_dropout(const at::Tensor& input, const at::Tensor& keys, Precisions precisions) {
   check_dimensions("input", input, 3, "[batch, tokens, features]");
-  check_tensor("input", input, input.sym_sizes(), at::kFloat);
+  check_precision("input", input, precisions);
   check_tensor("keys", keys, {input.sym_size(0)}, at::kLong);
+}
+
+void check_device(const char* name, const OptionalTensor& tensor, at::Device device) {
+  if (!tensor.has_value() || !tensor->defined()) return;
+  TORCH_CHECK(tensor->device() == device, name, ": expected a tensor on ", device,
+              ", found one on ", tensor->device());
 }
 
 at::Tensor gradient_like(const at::Tensor& input) {

@@ -19,6 +19,9 @@ struct AttentionSizes {
   c10::SymInt clusters;
 };
 
+/// What query, key, value and output may be.
+enum class Precisions { kFloat, kFloatOrBfloat16 };
+
 /// Throws c10::Error, naming the argument, what was expected and what was found, unless `tensor` is
 /// defined and has this shape and type.
 void check_tensor(const char* name, const at::Tensor& tensor, c10::SymIntArrayRef shape,
@@ -31,7 +34,8 @@ AttentionSizes check_attention(const at::Tensor& query, const at::Tensor& key,
                                const at::Tensor& key_membership, const at::Tensor& block_matrix,
                                const OptionalTensor& query_valid, const OptionalTensor& key_valid,
                                const at::Tensor& mask_keys, const OptionalTensor& dropout_keys,
-                               const OptionalTensor& density_gradient, double dropout);
+                               const OptionalTensor& density_gradient, double dropout,
+                               Precisions precisions);
 
 /// Throws c10::Error unless probe_keys are int64 [batch, heads] where the estimator needs them.
 void check_probe_keys(const AttentionSizes& sizes, const OptionalTensor& probe_keys,
@@ -42,10 +46,15 @@ AttentionSizes check_attention_backward(
     const at::Tensor& grad_output, const at::Tensor& query, const at::Tensor& key,
     const at::Tensor& value, const at::Tensor& query_membership, const at::Tensor& key_membership,
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
-    const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, double dropout);
+    const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, double dropout,
+    Precisions precisions);
 
-/// Throws c10::Error unless input is float [batch, tokens, features] and keys int64 [batch].
-void check_keyed_dropout(const at::Tensor& input, const at::Tensor& keys);
+/// Throws c10::Error unless input is [batch, tokens, features] of one of `precisions` and keys
+/// int64 [batch].
+void check_keyed_dropout(const at::Tensor& input, const at::Tensor& keys, Precisions precisions);
+
+/// Throws c10::Error, naming the argument, unless `tensor` is undefined or lies on `device`.
+void check_device(const char* name, const OptionalTensor& tensor, at::Device device);
 
 /// An uninitialised gradient of `input` in the memory layout of the input, so that a view of a
 /// projection gets its gradient without a copy; its last dimension is contiguous.

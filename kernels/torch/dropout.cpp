@@ -40,7 +40,7 @@ class KeyedDropout final : public ::torch::autograd::Function<KeyedDropout> {
 }  // namespace
 
 at::Tensor keyed_dropout_cpu(const at::Tensor& input, const at::Tensor& keys, double probability) {
-  check_keyed_dropout(input, keys);
+  check_keyed_dropout(input, keys, Precisions::kFloat);
   const at::Tensor dense_input = input.contiguous();
   const at::Tensor dense_keys = keys.contiguous();
   at::Tensor output = at::empty_like(dense_input);

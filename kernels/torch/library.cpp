@@ -67,6 +67,14 @@ TORCH_LIBRARY_IMPL(sbm, AutocastCPU, library) {
                             KeyedDropoutSignature, dispatch_keyed_dropout>::type::call);
 }
 
+TORCH_LIBRARY_IMPL(sbm, CUDA, library) { sbm::kernels::torch::register_cuda_kernels(library); }
+
+TORCH_LIBRARY_IMPL(sbm, AutocastCUDA, library) {
+  using namespace sbm::kernels::torch;
+  library.impl("attention", attention_autocast_cuda);
+  library.impl("keyed_dropout", keyed_dropout_autocast_cuda);
+}
+
 namespace sbm::kernels::torch {
 
 namespace {

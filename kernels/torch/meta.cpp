@@ -17,14 +17,15 @@ AttentionOutputs attention_meta(const at::Tensor& query, const at::Tensor& key,
                                 std::int64_t /*self_loops*/, double /*exploration*/,
                                 std::int64_t estimator, double /*clip*/, double /*probe_rate*/,
                                 double dropout, std::int64_t /*path*/, double /*dense_from*/) {
-  const AttentionSizes sizes =
-      check_attention(query, key, value, query_membership, key_membership, block_matrix,
-                      query_valid, key_valid, mask_keys, dropout_keys, density_gradient, dropout);
+  const AttentionSizes sizes = check_attention(
+      query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
+      mask_keys, dropout_keys, density_gradient, dropout, Precisions::kFloatOrBfloat16);
   check_probe_keys(sizes, probe_keys, estimator);
   return {
       at::empty_symint({sizes.batch, sizes.queries, sizes.heads, sizes.head_dim}, query.options()),
       at::empty_symint({sizes.batch, sizes.heads, 3}, query.options().dtype(at::kLong)),
-      at::empty_symint({sizes.batch, sizes.heads, sizes.queries}, query.options()),
+      at::empty_symint({sizes.batch, sizes.heads, sizes.queries},
+                       query.options().dtype(at::kFloat)),
       c10::make_intrusive<SampledGraphs>(std::vector<EdgeList>())};
 }
 
@@ -37,7 +38,7 @@ AttentionGradients attention_backward_meta(
     double /*probe_rate*/, double dropout, std::int64_t /*path*/, double /*dense_from*/) {
   check_attention_backward(grad_output, query, key, value, query_membership, key_membership,
                            block_matrix, output, log_sum_exp, dropout_keys, density_gradient,
-                           dropout);
+                           dropout, Precisions::kFloatOrBfloat16);
   const auto contiguous = [](const at::Tensor& tensor) {
     return at::empty_like(tensor, at::MemoryFormat::Contiguous);
   };
@@ -47,7 +48,7 @@ AttentionGradients attention_backward_meta(
 
 at::Tensor keyed_dropout_meta(const at::Tensor& input, const at::Tensor& keys,
                               double /*probability*/) {
-  check_keyed_dropout(input, keys);
+  check_keyed_dropout(input, keys, Precisions::kFloatOrBfloat16);
   return at::empty_like(input, at::MemoryFormat::Contiguous);
 }
 

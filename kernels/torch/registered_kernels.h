@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/library.h>
+
 #include "kernels/torch/operators.h"
 
 // The functions that library.cpp registers with the dispatcher, one for each operator and dispatch
@@ -23,5 +25,17 @@ KeyedDropoutSignature keyed_dropout_meta;
 AttentionSignature attention_autograd;
 AttentionBackwardSignature attention_backward_autograd;
 KeyedDropoutSignature keyed_dropout_autograd;
+
+/// What autocast makes of a call on CUDA tensors before it goes on. autocast.cpp
+AttentionSignature attention_autocast_cuda;
+KeyedDropoutSignature keyed_dropout_autocast_cuda;
+/// The type of query, key and value there: bfloat16 where autocast's own is that, else float,
+/// because no kernel computes in float16. Memberships, the block matrix and sums are float in any
+/// case.
+at::ScalarType autocast_precision(at::ScalarType autocast_type);
+
+/// Registers the kernels for CUDA tensors, of which a build for the CPU only has none:
+/// library_cuda.cpp, library_cpu_only.cpp.
+void register_cuda_kernels(::torch::Library& library);
 
 }  // namespace sbm::kernels::torch

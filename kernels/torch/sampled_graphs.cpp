@@ -18,16 +18,26 @@ at::Tensor copy_of(const std::vector<T>& values) {
 
 }  // namespace
 
-const EdgeList& SampledGraphs::at(std::int64_t graph) const {
+std::int64_t SampledGraphs::size() const {
+  return device_graphs_ ? device_graphs_->layout.sizes.graphs
+                        : static_cast<std::int64_t>(graphs_.size());
+}
+
+void SampledGraphs::check_index(std::int64_t graph) const {
   TORCH_CHECK_INDEX(graph >= 0 && graph < size(), "graph: expected 0 to ", size() - 1, ", found ",
                     graph);
-  return graphs_[static_cast<std::size_t>(graph)];
 }
 
 at::Tensor SampledGraphs::row_offsets(std::int64_t graph) const {
-  return copy_of(at(graph).row_offsets);
+  check_index(graph);
+  if (device_graphs_) return copy_of(device_graphs_->download_edges(graph).row_offsets);
+  return copy_of(graphs_[static_cast<std::size_t>(graph)].row_offsets);
 }
 
-at::Tensor SampledGraphs::columns(std::int64_t graph) const { return copy_of(at(graph).columns); }
+at::Tensor SampledGraphs::columns(std::int64_t graph) const {
+  check_index(graph);
+  if (device_graphs_) return copy_of(device_graphs_->download_edges(graph).columns);
+  return copy_of(graphs_[static_cast<std::size_t>(graph)].columns);
+}
 
 }  // namespace sbm::kernels::torch

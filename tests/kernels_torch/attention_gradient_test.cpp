@@ -25,6 +25,7 @@ struct Case {
   bool padding = false;
   bool density_gradient = false;
   AttentionPath path = AttentionPath::kAuto;
+  double dense_from = 0.0;
   /// A row with one edge has gradients of exactly 0, as differences of numbers near 1.
   double least_size = 1e-30;
   double membership_scale = 1.0;  ///< below 1: sparse graphs with rows that have no edge
@@ -55,7 +56,8 @@ at::Tensor dense_dropout_factors(const AttentionProblem& problem, const ProblemS
   if (problem.options.dropout == 0.0) return factors;
   const std::uint32_t threshold = attention_dropout_threshold(problem.options.dropout);
   auto cells = factors.accessor<double, 4>();
-  const auto keys = problem.dropout_keys->accessor<std::int64_t, 2>();
+  const at::Tensor keys_on_cpu = problem.dropout_keys->to(at::kCPU);
+  const auto keys = keys_on_cpu.accessor<std::int64_t, 2>();
   for (std::int64_t b = 0; b < sizes.batch; ++b) {
     for (std::int64_t h = 0; h < sizes.heads; ++h) {
       for (std::int64_t i = 0; i < sizes.queries; ++i) {
@@ -81,7 +83,7 @@ Expected dense_attention(const AttentionProblem& problem, const ProblemSizes& si
                          const at::Tensor& mask, const at::Tensor& grad_output) {
   std::vector<at::Tensor> inputs;
   for (const at::Tensor& source : problem.sources()) {
-    inputs.push_back(source.detach().to(at::kDouble).requires_grad_(true));
+    inputs.push_back(source.detach().to(at::kCPU, at::kDouble).requires_grad_(true));
   }
   const at::Tensor& query = inputs[0];
   const at::Tensor& key = inputs[1];
@@ -105,14 +107,15 @@ Expected dense_attention(const AttentionProblem& problem, const ProblemSizes& si
           .detach();
 
   // The estimator's G with the design's formulas, then one autograd pass through P = Qhat S Khat^T.
-  const at::Tensor grad = grad_output.to(at::kDouble).transpose(1, 2);
+  const at::Tensor grad = grad_output.to(at::kCPU, at::kDouble).transpose(1, 2);
   const at::Tensor gain = at::matmul(grad, value.transpose(2, 3)) - (grad * output).sum(3, true);
   at::Tensor gradient = weights * gain;
   if (problem.options.estimator == Estimator::kPaper) {
     gradient = gradient * scores;
   } else {
     if (problem.density_gradient) {
-      gradient = gradient + problem.density_gradient->to(at::kDouble).reshape({1, -1, 1, 1});
+      gradient =
+          gradient + problem.density_gradient->to(at::kCPU, at::kDouble).reshape({1, -1, 1, 1});
     }
     gradient = gradient.clamp(-problem.options.clip, problem.options.clip);
   }
@@ -136,7 +139,8 @@ Expected dense_attention(const AttentionProblem& problem, const ProblemSizes& si
 double relative_error(const at::Tensor& found, const at::Tensor& expected,
                       double least_size = 1e-30) {
   const double size = expected.abs().max().item<double>();
-  return (found.to(at::kDouble) - expected).abs().max().item<double>() / std::max(size, least_size);
+  return (found.to(at::kCPU, at::kDouble) - expected).abs().max().item<double>() /
+         std::max(size, least_size);
 }
 
 class AttentionGradient : public testing::TestWithParam<Case> {};
@@ -152,11 +156,12 @@ TEST_P(AttentionGradient, EqualsTheDenseRecomputation) {
                      .estimator = parameters.estimator,
                      .clip = parameters.clip,
                      .dropout = parameters.dropout,
-                     .path = parameters.path};
+                     .path = parameters.path,
+                     .dense_from = parameters.dense_from};
   if (parameters.dropout > 0.0) {
     problem.dropout_keys = stream_keys(StreamPurpose::kAttentionDropout, sizes.batch, sizes.heads);
   }
-  if (parameters.density_gradient) problem.density_gradient = at::randn({sizes.heads}) * 0.01;
+  if (parameters.density_gradient) problem.density_gradient = randn_on_device({sizes.heads}) * 0.01;
   if (parameters.padding) {
     std::vector<std::int64_t> query_lengths;
     std::vector<std::int64_t> key_lengths;
@@ -168,15 +173,17 @@ TEST_P(AttentionGradient, EqualsTheDenseRecomputation) {
     problem.key_valid = valid_prefix(key_lengths, sizes.keys).to(at::kByte);
   }
   problem.require_gradients();
-  const auto [output, edge_counts, log_sum_exp, graphs] = problem.run_operator();
-  const at::Tensor grad_output = at::randn(output.sizes());
+  const auto [output, device_counts, log_sum_exp, graphs] = problem.run_operator();
+  const at::Tensor edge_counts = device_counts.to(at::kCPU);
+  const at::Tensor grad_output = randn_on_device(output.sizes());
   output.backward(grad_output);
 
   const at::Tensor mask = dense_mask(*graphs, sizes);
   ASSERT_LE(mask.max().item<double>(), 1.0);
   const Expected expected = dense_attention(problem, sizes, mask, grad_output);
   EXPECT_LT(relative_error(output, expected.output), 1e-5);
-  EXPECT_TRUE(at::allclose(log_sum_exp.to(at::kDouble), expected.log_sum_exp, 1e-5, 1e-5));
+  EXPECT_TRUE(
+      at::allclose(log_sum_exp.to(at::kCPU, at::kDouble), expected.log_sum_exp, 1e-5, 1e-5));
 
   // POISSON's dq/dP comes from the integer P, which lies within 1e-3 (relative) of P.
   const double membership_tolerance = parameters.law == MaskLaw::kPoisson ? 1e-3 : 2e-5;
@@ -193,8 +200,9 @@ TEST_P(AttentionGradient, EqualsTheDenseRecomputation) {
   // The counts: all edges, the forced ones, the valid cells.
   at::Tensor valid = at::ones({sizes.batch, 1, sizes.queries, sizes.keys}, at::kDouble);
   if (parameters.padding) {
-    valid = problem.query_valid->to(at::kDouble).reshape({sizes.batch, 1, sizes.queries, 1}) *
-            problem.key_valid->to(at::kDouble).reshape({sizes.batch, 1, 1, sizes.keys});
+    valid =
+        problem.query_valid->to(at::kCPU, at::kDouble).reshape({sizes.batch, 1, sizes.queries, 1}) *
+        problem.key_valid->to(at::kCPU, at::kDouble).reshape({sizes.batch, 1, 1, sizes.keys});
   }
   EXPECT_EQ((mask * (1.0 - valid)).sum().item<double>(), 0.0);
   const at::Tensor diagonal = valid * at::eye(sizes.queries, sizes.keys, at::kDouble);
@@ -234,6 +242,13 @@ INSTANTIATE_TEST_SUITE_P(
              .dropout = 0.3,
              .padding = true,
              .path = AttentionPath::kDense},
+        Case{.name = "PaperLongSparse", .sizes = kLong, .path = AttentionPath::kSparse},
+        Case{.name = "PaperBothPaths", .sizes = kSquare, .padding = true, .dense_from = 0.24},
+        Case{.name = "PaperDropoutSparse",
+             .sizes = kCross,
+             .dropout = 0.3,
+             .padding = true,
+             .path = AttentionPath::kSparse},
         Case{.name = "PaperPadding", .sizes = kSquare, .padding = true},
         Case{.name = "PaperDropout", .sizes = kCross, .dropout = 0.3, .padding = true},
         Case{.name = "PaperPoisson", .sizes = kSquare, .law = MaskLaw::kPoisson, .padding = true},
@@ -244,6 +259,13 @@ INSTANTIATE_TEST_SUITE_P(
              .self_loops = SelfLoops::kNone,
              .exploration = 0.0,
              .padding = true,
+             .membership_scale = 0.02},
+        Case{.name = "PaperEmptyRowsDense",
+             .sizes = kLong,
+             .self_loops = SelfLoops::kNone,
+             .exploration = 0.0,
+             .padding = true,
+             .path = AttentionPath::kDense,
              .membership_scale = 0.02},
         Case{.name = "PaperCertainEdges", .sizes = kSquare, .exploration = 0.8},
         Case{.name = "PaperOneToken",
@@ -262,6 +284,15 @@ INSTANTIATE_TEST_SUITE_P(
              .clip = std::numeric_limits<double>::infinity(),
              .dropout = 0.1,
              .padding = true},
+        Case{.name = "ReferencePoissonSparse",
+             .sizes = kSquare,
+             .law = MaskLaw::kPoisson,
+             .self_loops = SelfLoops::kNone,
+             .estimator = Estimator::kReference,
+             .clip = 0.01,
+             .padding = true,
+             .density_gradient = true,
+             .path = AttentionPath::kSparse},
         Case{.name = "ReferencePoisson",
              .sizes = kLong,
              .law = MaskLaw::kPoisson,

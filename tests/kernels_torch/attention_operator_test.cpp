@@ -70,7 +70,7 @@ TEST(AttentionOperator, SavesNothingWithoutGradients) {
 // that are not dense.
 TEST(AttentionOperator, ReadsAnyStrides) {
   AttentionProblem dense = random_problem({}, 3);
-  const at::Tensor grad_output = at::randn({2, 37, 3, 8});
+  const at::Tensor grad_output = randn_on_device({2, 37, 3, 8});
   const std::vector<at::Tensor> expected = output_and_gradients(dense, grad_output);
 
   AttentionProblem strided = dense;
@@ -113,6 +113,7 @@ class ThreadCount {
 };
 
 TEST(AttentionOperator, ThreadsDoNotChangeBits) {
+  if (!test_device().is_cpu()) GTEST_SKIP() << "of the CPU's threads";
   const ThreadCount restore;
   const ProblemSizes sizes[] = {
       {.batch = 3, .heads = 2, .queries = 300, .keys = 523, .head_dim = 32, .clusters = 128},
@@ -122,7 +123,8 @@ TEST(AttentionOperator, ThreadsDoNotChangeBits) {
     AttentionProblem problem = random_problem(size, 4);
     problem.options.dropout = 0.1;
     problem.dropout_keys = stream_keys(StreamPurpose::kAttentionDropout, size.batch, size.heads);
-    const at::Tensor grad_output = at::randn({size.batch, size.queries, size.heads, size.head_dim});
+    const at::Tensor grad_output =
+        randn_on_device({size.batch, size.queries, size.heads, size.head_dim});
     at::set_num_threads(1);
     const std::vector<at::Tensor> expected = output_and_gradients(problem, grad_output);
     for (const int threads : {2, 3}) {
@@ -161,7 +163,7 @@ TEST(AttentionOperator, NeighboursAndPaddingDoNotChangeBits) {
   alone.mask_keys = batch.mask_keys.narrow(0, 1, 1).contiguous();
   alone.dropout_keys = batch.dropout_keys->narrow(0, 1, 1).contiguous();
 
-  const at::Tensor grad_output = at::randn({3, padded, 2, 16});
+  const at::Tensor grad_output = randn_on_device({3, padded, 2, 16});
   const std::vector<at::Tensor> together = output_and_gradients(batch, grad_output);
   const std::vector<at::Tensor> single =
       output_and_gradients(alone, grad_output.narrow(0, 1, 1).narrow(1, 0, length).contiguous());
@@ -202,6 +204,7 @@ TEST(AttentionOperator, HasNoSecondDerivativeAndSaysSo) {
 }
 
 TEST(AttentionOperator, AutocastWidensLowPrecision) {
+  if (!test_device().is_cpu()) GTEST_SKIP() << "a GPU's kernels take bfloat16 as it is";
   AttentionProblem problem = random_problem({}, 10);
   problem.query = problem.query.to(at::kBFloat16);
   problem.value = problem.value.to(at::kBFloat16);
@@ -321,7 +324,7 @@ TEST(AttentionOperator, TrapezoidProbesByItsOwnKeys) {
   constexpr int kDraws = 200;
   constexpr int kDirections = 4;
   at::manual_seed(5);
-  const at::Tensor directions = at::randn({kDirections, gradient.numel()});
+  const at::Tensor directions = randn_on_device({kDirections, gradient.numel()});
   std::vector<at::Tensor> projections;
   for (int draw = 0; draw < kDraws; ++draw) {
     projections.push_back(at::mv(directions, gradient_of_memberships(2 * draw, 0.3).flatten()));

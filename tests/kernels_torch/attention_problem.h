@@ -9,6 +9,7 @@
 #include "base/random_stream.h"
 #include "kernels/torch/attention.h"
 #include "kernels/torch/operators.h"
+#include "tests/kernels_torch/test_device.h"
 
 namespace sbm::kernels::torch {
 
@@ -74,7 +75,7 @@ inline at::Tensor stream_keys(StreamPurpose purpose, std::int64_t batch, std::in
                          .head = static_cast<std::uint32_t>(head)}));
     }
   }
-  return keys;
+  return keys.to(test_device());
 }
 
 /// Bool [lengths.size(), tokens]: the first lengths[b] tokens of sample b.
@@ -83,7 +84,7 @@ inline at::Tensor valid_prefix(const std::vector<std::int64_t>& lengths, std::in
   for (std::size_t b = 0; b < lengths.size(); ++b) {
     valid[static_cast<std::int64_t>(b)].narrow(0, 0, lengths[b]).fill_(true);
   }
-  return valid;
+  return valid.to(test_device());
 }
 
 /// Random inputs whose cells have probabilities spread around 1/4, as at the start of training.
@@ -100,6 +101,11 @@ inline AttentionProblem random_problem(const ProblemSizes& sizes, std::uint64_t 
       at::sigmoid(normal({sizes.batch, sizes.heads, sizes.keys, sizes.clusters}));
   problem.block_matrix = at::softmax(normal({sizes.heads, sizes.clusters * sizes.clusters}), 1)
                              .reshape({sizes.heads, sizes.clusters, sizes.clusters});
+  for (at::Tensor* source :
+       {&problem.query, &problem.key, &problem.value, &problem.query_membership,
+        &problem.key_membership, &problem.block_matrix}) {
+    *source = source->to(test_device());
+  }
   problem.mask_keys = stream_keys(StreamPurpose::kMask, sizes.batch, sizes.heads);
   return problem;
 }

@@ -9,6 +9,7 @@
 
 #include "base/random_stream.h"
 #include "kernels/torch/attention.h"
+#include "tests/kernels_torch/test_device.h"
 
 namespace sbm::kernels::torch {
 namespace {
@@ -20,27 +21,27 @@ at::Tensor sample_keys(std::int64_t samples) {
         static_cast<std::int64_t>(stream_key(3, {.purpose = StreamPurpose::kResidualDropout,
                                                  .sample = static_cast<std::uint64_t>(sample)}));
   }
-  return keys;
+  return keys.to(test_device());
 }
 
 TEST(KeyedDropoutOperator, ProbabilityZeroReturnsTheInputItself) {
-  const at::Tensor input = at::randn({2, 5, 6});
+  const at::Tensor input = randn_on_device({2, 5, 6});
   EXPECT_TRUE(keyed_dropout(input, sample_keys(2), 0.0).is_same(input));
 }
 
 TEST(KeyedDropoutOperator, GradientHasTheMaskOfTheOutput) {
   at::manual_seed(1);
-  const at::Tensor input = at::randn({3, 41, 24}).requires_grad_(true);
+  const at::Tensor input = randn_on_device({3, 41, 24}).requires_grad_(true);
   const at::Tensor output = keyed_dropout(input, sample_keys(3), 0.25);
   EXPECT_TRUE(at::allclose(output, input * (output != 0) / 0.75));
-  const at::Tensor grad_output = at::randn({3, 41, 24});
+  const at::Tensor grad_output = randn_on_device({3, 41, 24});
   output.backward(grad_output);
   EXPECT_TRUE(at::allclose(input.grad(), grad_output * (output != 0) / 0.75));
 }
 
 TEST(KeyedDropoutOperator, IsLinearSoItsGradientCanBeDifferentiated) {
-  const at::Tensor input = at::randn({2, 9, 8}).requires_grad_(true);
-  const at::Tensor grad_output = at::randn({2, 9, 8}).requires_grad_(true);
+  const at::Tensor input = randn_on_device({2, 9, 8}).requires_grad_(true);
+  const at::Tensor grad_output = randn_on_device({2, 9, 8}).requires_grad_(true);
   const at::Tensor output = keyed_dropout(input, sample_keys(2), 0.5);
   const auto gradient = ::torch::autograd::grad({output}, {input}, {grad_output}, true, true);
   gradient[0].sum().backward();
@@ -49,7 +50,7 @@ TEST(KeyedDropoutOperator, IsLinearSoItsGradientCanBeDifferentiated) {
 
 TEST(KeyedDropoutOperator, LayoutAndThreadsDoNotChangeBits) {
   const int threads = at::get_num_threads();
-  const at::Tensor input = at::randn({4, 400, 96});
+  const at::Tensor input = randn_on_device({4, 400, 96});
   at::set_num_threads(1);
   const at::Tensor expected = keyed_dropout(input, sample_keys(4), 0.1);
   at::set_num_threads(2);
@@ -60,14 +61,14 @@ TEST(KeyedDropoutOperator, LayoutAndThreadsDoNotChangeBits) {
 }
 
 TEST(KeyedDropoutOperator, PaddingDoesNotChangeBits) {
-  const at::Tensor padded = at::randn({4, 83, 24});
+  const at::Tensor padded = randn_on_device({4, 83, 24});
   const at::Tensor kept = padded.narrow(1, 0, 59).contiguous();
   EXPECT_TRUE(at::equal(keyed_dropout(padded, sample_keys(4), 0.3).narrow(1, 0, 59),
                         keyed_dropout(kept, sample_keys(4), 0.3)));
 }
 
 TEST(KeyedDropoutOperator, SavesNothingWithoutGradients) {
-  const at::Tensor input = at::randn({1, 4, 4}).requires_grad_(true);
+  const at::Tensor input = randn_on_device({1, 4, 4}).requires_grad_(true);
   const at::NoGradGuard no_grad;
   EXPECT_EQ(keyed_dropout(input, sample_keys(1), 0.5).grad_fn(), nullptr);
 }
@@ -75,7 +76,7 @@ TEST(KeyedDropoutOperator, SavesNothingWithoutGradients) {
 TEST(KeyedDropoutOperator, WidensUnderAutocastAndKnowsItsShapeWithoutData) {
   const at::Tensor input = at::randn({1, 4, 4}).to(at::kBFloat16);
   at::autocast::set_autocast_enabled(at::kCPU, true);
-  const at::Tensor output = keyed_dropout(input, sample_keys(1), 0.5);
+  const at::Tensor output = keyed_dropout(input, sample_keys(1).to(at::kCPU), 0.5);
   at::autocast::set_autocast_enabled(at::kCPU, false);
   EXPECT_EQ(output.scalar_type(), at::kFloat);
   const at::Tensor meta =
@@ -84,7 +85,7 @@ TEST(KeyedDropoutOperator, WidensUnderAutocastAndKnowsItsShapeWithoutData) {
 }
 
 TEST(KeyedDropoutOperator, RefusesWhatDoesNotFit) {
-  const at::Tensor input = at::randn({2, 4, 4});
+  const at::Tensor input = randn_on_device({2, 4, 4});
   EXPECT_THROW(keyed_dropout(input, sample_keys(3), 0.5), c10::Error);
   EXPECT_THROW(keyed_dropout(input[0], sample_keys(2), 0.5), c10::Error);
   EXPECT_THROW(keyed_dropout(input.to(at::kDouble), sample_keys(2), 0.5), c10::Error);
