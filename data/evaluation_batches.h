@@ -21,6 +21,9 @@ class EvaluationBatches {
  public:
   /// `dataset` outlives the object. Throws ConfigError when micro_batch < 1.
   EvaluationBatches(const Dataset& dataset, std::int64_t micro_batch, const LengthBuckets& lengths);
+  /// The same of the first `samples` of the split, at most all of them.
+  EvaluationBatches(const Dataset& dataset, std::int64_t micro_batch, const LengthBuckets& lengths,
+                    std::int64_t samples);
 
   [[nodiscard]] std::int64_t count() const { return count_; }
   /// Ids of micro-batch `index`, valid until those of another window are asked for.
@@ -29,6 +32,7 @@ class EvaluationBatches {
 
  private:
   const Dataset& dataset_;
+  std::int64_t samples_;
   std::int64_t micro_batch_;
   LengthBuckets lengths_;
   std::int64_t count_;

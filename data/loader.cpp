@@ -36,6 +36,11 @@ void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
   require(plan.first_step >= 0 && checked_multiply(plan.first_step, plan.global_batch).has_value(),
           fmt::format("expected a first step of at least 0 whose position fits 64 bits, found {}",
                       plan.first_step));
+  require(
+      !plan.drop_last || epoch_size(dataset, plan.global_batch, true) > 0,
+      fmt::format("expected at least a whole global batch of {} in split \"{}\", whose last one is "
+                  "dropped (training.drop_last); found {} samples",
+                  plan.global_batch, dataset.split(), dataset.size()));
   const LengthBuckets& lengths = plan.lengths;
   require(lengths.max_length > 0 && lengths.granularity >= 0 && lengths.part_length >= 0,
           fmt::format("expected a maximum length above 0 and buckets and parts of at least 0, "
@@ -55,7 +60,10 @@ void check_plan(const Dataset& dataset, const TrainingPlan& plan) {
 class Cursor {
  public:
   Cursor(const Dataset& dataset, const TrainingPlan& plan)
-      : dataset_(dataset), plan_(plan), step_(static_cast<std::uint64_t>(plan.first_step)) {}
+      : dataset_(dataset),
+        plan_(plan),
+        epoch_size_(epoch_size(dataset, plan.global_batch, plan.drop_last)),
+        step_(static_cast<std::uint64_t>(plan.first_step)) {}
 
   /// One micro-batch: its samples, and the epoch of each when they are to be masked.
   struct Part {
@@ -75,13 +83,19 @@ class Cursor {
   }
 
  private:
+  // With drop_last the permutation is still one of all samples.
+  [[nodiscard]] std::uint64_t sample_of(std::uint64_t position) const {
+    const std::uint64_t all = dataset_.size();
+    return sample_at(plan_.seed, all, position / epoch_size_ * all + position % epoch_size_);
+  }
+
   // Of the whole global batch: which samples share a micro-batch is not the rank's affair.
   void cut_step() {
     const auto size = static_cast<std::uint64_t>(plan_.global_batch);
     std::vector<std::uint64_t> ids;
     ids.reserve(size);
     for (std::uint64_t i = 0; i < size; ++i) {
-      ids.push_back(sample_at(plan_.seed, dataset_.size(), step_ * size + i));
+      ids.push_back(sample_of(step_ * size + i));
     }
     for (std::vector<std::uint64_t>& part :
          cut_by_length(dataset_, ids, plan_.micro_batch, plan_.lengths)) {
@@ -95,7 +109,7 @@ class Cursor {
   void note_epochs(const std::vector<std::uint64_t>& ids) {
     std::multimap<std::uint64_t, std::uint64_t> epochs;  // of one id in the order of the positions
     for (std::size_t i = 0; i < ids.size(); ++i) {
-      epochs.emplace(ids[i], (step_ * ids.size() + i) / dataset_.size());
+      epochs.emplace(ids[i], (step_ * ids.size() + i) / epoch_size_);
     }
     for (Part& part : step_batches_) {
       for (const std::uint64_t id : part.ids) {
@@ -108,6 +122,7 @@ class Cursor {
 
   const Dataset& dataset_;
   TrainingPlan plan_;
+  std::uint64_t epoch_size_;
   std::uint64_t step_;
   std::int64_t next_ = plan_.first_micro_batch;
   std::vector<Part> step_batches_;
@@ -180,6 +195,11 @@ class TrainingLoader::Worker {
   bool stopping_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
+
+std::uint64_t epoch_size(const Dataset& dataset, std::int64_t global_batch, bool drop_last) {
+  const std::uint64_t size = dataset.size();
+  return drop_last ? size - size % static_cast<std::uint64_t>(global_batch) : size;
+}
 
 TrainingLoader::TrainingLoader(const Dataset& dataset, const TrainingPlan& plan) {
   check_plan(dataset, plan);

@@ -13,8 +13,8 @@ namespace sbm::data {
 
 /// Which micro-batches a rank gets. Step t takes the samples at positions t * global_batch ... of
 /// the run, cut_by_length() into micro-batches; position p belongs to epoch p / N and is element
-/// p % N of that epoch's permutation, so training batches straddle epochs and the whole state of
-/// the order is one integer.
+/// p % N of that epoch's permutation, where N is epoch_size(): so training batches straddle epochs,
+/// unless drop_last leaves out what would, and the whole state of the order is one integer.
 struct TrainingPlan {
   std::uint64_t seed = 0;
   std::int64_t global_batch = 0;       ///< samples a step; a multiple of micro_batch
@@ -25,8 +25,13 @@ struct TrainingPlan {
   LengthBuckets lengths;
   /// Each sample is masked by its seed, epoch and id; asks for Dataset::word_pieces().
   std::optional<MaskingRules> masking{};
-  int prefetch = 2;  ///< micro-batches prepared ahead by a thread of the loader
+  bool drop_last = false;  ///< an epoch is whole global batches
+  int prefetch = 2;        ///< micro-batches prepared ahead by a thread of the loader
 };
+
+/// Samples of an epoch: all of them or, with drop_last, the first whole global batches of its
+/// permutation; other ones are left out in each epoch. 0 when there is no whole one.
+std::uint64_t epoch_size(const Dataset& dataset, std::int64_t global_batch, bool drop_last);
 
 /// Hands out this rank's micro-batches of a training run in order, for ever. One consumer thread.
 class TrainingLoader {

@@ -8,6 +8,7 @@
 #include "data/build.h"
 #include "trainer/config.h"
 #include "trainer/nearest_name.h"
+#include "trainer/task_fields.h"
 
 // What a configuration must keep to, field by field and between fields.
 namespace sbm::trainer {
@@ -45,6 +46,10 @@ class Checker {
     problems_.push_back(path + ": expected " + expected + ", found " + found);
   }
 
+  void add(const std::vector<std::string>& problems) {
+    problems_.insert(problems_.end(), problems.begin(), problems.end());
+  }
+
   [[nodiscard]] std::vector<std::string> take() { return std::move(problems_); }
 
  private:
@@ -75,7 +80,9 @@ void check_task(const Config& config, Checker& checker) {
   const std::string& name = config.task().name();
   check_masking(config.task().masking(), checker);
   for (const std::string& known : known_tasks()) {
-    if (name == known) return;
+    if (name != known) continue;
+    checker.add(foreign_field_problems(config));
+    return;
   }
   checker.wrong("task.name", list_names(known_tasks()),
                 (name.empty() ? "nothing" : "\"" + name + "\"") + suggestion(name, known_tasks()));
@@ -164,6 +171,7 @@ void check_model(const Model& model, Checker& checker) {
   checker.number("model.dropout", model.dropout(), 0.0, 1.0);
   checker.number("model.embedding_std", model.embedding_std(), 0.0, kInfinity);
   checker.whole("model.head_hidden_dim", model.head_hidden_dim(), 0, 4 * kWidest);
+  checker.whole("model.pooled_length", model.pooled_length(), 0, kLongest);
   check_attention(model.attention(), checker);
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/torch/attention.h"
 #include "trainer/documents.h"
 #include "trainer/random_keys.h"
+#include "trainer/shown_tokens.h"
 
 namespace sbm::trainer {
 namespace {
@@ -163,7 +164,10 @@ at::Tensor Encoder::head(const at::Tensor& hidden, const EncoderInput& input) co
     return at::linear(hidden, logits_weight_, logits_bias_);
   }
   const at::Tensor shown = input.valid.to(at::kFloat);
-  const at::Tensor weights = (shown / shown.sum(1, true)).unsqueeze(1);
+  const at::Tensor count = model_.pooled_length() > 0
+                               ? at::full({1, 1}, model_.pooled_length(), shown.options())
+                               : shown.sum(1, true);
+  const at::Tensor weights = (shown / count).unsqueeze(1);
   at::Tensor pooled = at::matmul(weights, hidden).squeeze(1);
   if (shape_.parts == SampleParts::kDocuments) {
     const std::vector<at::Tensor> x = pooled.unflatten(0, {-1, 2}).unbind(1);
@@ -177,7 +181,8 @@ EncoderOutput Encoder::forward(const EncoderInput& input) const {
   const bool apart = shape_.parts == SampleParts::kDocuments;
   Documents documents;
   if (apart) documents = split_documents(input, model_.max_length());
-  const EncoderInput& sequences = apart ? documents.input : input;
+  EncoderInput sequences = apart ? documents.input : input;
+  sequences.valid = shown_tokens(model_, sequences);
   std::vector<at::Tensor> densities;
   std::vector<at::Tensor> counts;
   const at::Tensor hidden = encode(sequences, [&](const AttentionLayerOutput& attention) {
@@ -196,7 +201,9 @@ EncoderOutput Encoder::forward(const EncoderInput& input) const {
 std::vector<Memberships> Encoder::memberships(const EncoderInput& input) const {
   std::vector<Memberships> layers;
   if (model_.attention().type() == Attention::FULL) return layers;
-  static_cast<void>(encode(input, [&](const AttentionLayerOutput& attention) {
+  EncoderInput shown = input;
+  shown.valid = shown_tokens(model_, input);
+  static_cast<void>(encode(shown, [&](const AttentionLayerOutput& attention) {
     layers.push_back(attention.memberships);
   }));
   return layers;

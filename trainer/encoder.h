@@ -26,13 +26,14 @@ struct EncoderOutput {
 
 /// The SBM-Transformer encoder and its head (docs/method.md): token, learned position and, for
 /// pairs in one sequence, segment embeddings, pre-LN blocks of attention and a GELU MLP, a final
-/// norm; then mean pooling over valid tokens and Linear-ReLU-Linear for a class or a score a
-/// sample, or one Linear a token. Masked language: at EncoderInput::places only, because a
-/// vocabulary of logits for every token would dwarf the encoder, Linear, GELU, norm and the
-/// transposed token embeddings with a bias of their own. Two documents are encoded apart, each cut
-/// to model.max_length; the head then takes [x0, x1, x0 * x1, x0 - x1] of the pooled two. Densities
-/// and edges of a sample are then the mean and the sums over its documents. Dropout stands where
-/// the published code has it: after the embeddings, after attention, after GELU, after the MLP.
+/// norm; then the mean over the tokens seen (or their sum over model.pooled_length) and
+/// Linear-ReLU-Linear for a class or a score a sample, or one Linear a token. Masked language: at
+/// EncoderInput::places only, because a vocabulary of logits for every token would dwarf the
+/// encoder, Linear, GELU, norm and the transposed token embeddings with a bias of their own. Two
+/// documents are encoded apart, each cut to model.max_length; the head then takes [x0, x1, x0 * x1,
+/// x0 - x1] of the pooled two. Densities and edges of a sample are then the mean and the sums over
+/// its documents. Dropout stands where the published code has it: after the embeddings, after
+/// attention, after GELU, after the MLP.
 class Encoder {
  public:
   /// `parameters` outlives the encoder; their memory is read anew in every forward pass.

@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <cstring>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "data/evaluation_batches.h"
 #include "distributed/partition.h"
@@ -69,6 +71,17 @@ data::Batch next_batch(data::EvaluationBatches& batches, std::int64_t index,
 
 }  // namespace
 
+std::int64_t evaluated_samples(const data::Dataset& dataset, std::int64_t whole_batches) {
+  const auto samples = checked_cast<std::int64_t>(dataset.size(), "samples");
+  if (whole_batches == 0) return samples;
+  const std::int64_t whole = samples - samples % whole_batches;
+  if (whole > 0) return whole;
+  throw ConfigError(fmt::format(
+      "training.evaluation_drop_last: expected a split of at least one batch of {} samples, found "
+      "{} in split {} of {}",
+      whole_batches, samples, dataset.split(), dataset.task()));
+}
+
 AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
                             const EvaluationOptions& options) {
   input.seed = options.seed;
@@ -94,7 +107,8 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
                     " has no labels: expected a labelled split to evaluate on");
   }
   const at::NoGradGuard no_gradients;
-  data::EvaluationBatches batches(dataset, options.micro_batch, options.lengths);
+  data::EvaluationBatches batches(dataset, options.micro_batch, options.lengths,
+                                  evaluated_samples(dataset, options.whole_batches));
   const std::int64_t count = batches.count();
   const distributed::ElementRange run =
       distributed::even_part(count, communicator.rank(), communicator.world_size());

@@ -22,8 +22,15 @@ struct EvaluationOptions {
   MaskControl mask = MaskControl::kLearned;
   /// Of masked language, whose masked tokens are the same in every evaluation and every draw.
   std::optional<data::MaskingRules> masking{};
+  /// Above 0, only the first whole batches of so many samples are evaluated, as if the loader
+  /// dropped its last batch.
+  std::int64_t whole_batches = 0;
   std::function<void()> heartbeat = {};  ///< called before each micro-batch
 };
+
+/// How many samples of the split EvaluationOptions::whole_batches leaves. Throws ConfigError when
+/// there is no whole batch.
+std::int64_t evaluated_samples(const data::Dataset& dataset, std::int64_t whole_batches);
 
 /// What several draws of the masks give for one micro-batch.
 struct AveragedDraws {
@@ -36,10 +43,11 @@ struct AveragedDraws {
 AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
                             const EvaluationOptions& options);
 
-/// Collective. Evaluates every sample of the split: fixed micro-batches (the last one short), sums
-/// by the tree and correlations over all predictions in sample order, so the answer has the same
-/// bits at every world size. Throws DataError when the split has no labels, DivergenceError when a
-/// predicted score is not finite. `step` and `best` of the record are left for the caller.
+/// Collective. Evaluates every sample of the split, but for options.whole_batches: fixed
+/// micro-batches (the last one short), sums by the tree and correlations over all predictions in
+/// sample order, so the answer has the same bits at every world size. Throws DataError when the
+/// split has no labels, DivergenceError when a predicted score is not finite, ConfigError when the
+/// split has no whole batch. `step` and `best` of the record are left for the caller.
 EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder& encoder,
                           const data::Dataset& dataset, const EvaluationOptions& options);
 

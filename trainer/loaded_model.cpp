@@ -118,7 +118,8 @@ EvaluationOptions LoadedModel::evaluation_options(std::optional<std::int32_t> dr
           .seed = training.seed(),
           .draws = draws.value_or(training.evaluation_draws()),
           .mask = mask,
-          .masking = masking_rules(config_)};
+          .masking = masking_rules(config_),
+          .whole_batches = whole_evaluation_batches(training)};
 }
 
 }  // namespace sbm::trainer

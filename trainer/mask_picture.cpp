@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/cpu/sampler.h"
 #include "trainer/random_keys.h"
+#include "trainer/shown_tokens.h"
 
 namespace sbm::trainer {
 namespace {
@@ -69,11 +70,13 @@ std::vector<MaskPicture> draw_mask_pictures(const Encoder& encoder, const Encode
   }
   const at::NoGradGuard no_gradients;
   const std::vector<Memberships> layers = encoder.memberships(input);
+  EncoderInput shown = input;
+  shown.valid = shown_tokens(encoder.model(), input);
   const std::int64_t tokens = std::min(most_tokens, input.valid.sum().item<std::int64_t>());
   std::vector<MaskPicture> pictures;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const auto number = static_cast<std::int64_t>(layer);
-    const auto graphs = sample_graphs(layers[layer], encoder.model(), input, number);
+    const auto graphs = sample_graphs(layers[layer], encoder.model(), shown, number);
     const at::Tensor query = layers[layer].query[0].narrow(1, 0, tokens);
     const at::Tensor key = layers[layer].key[0].narrow(1, 0, tokens);
     const at::Tensor probability =

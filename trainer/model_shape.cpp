@@ -46,6 +46,10 @@ data::LengthBuckets length_buckets(const data::Dataset& dataset, const Config& c
           .part_length = documents ? length : 0};
 }
 
+std::int64_t whole_evaluation_batches(const Training& training) {
+  return training.evaluation_drop_last() ? training.global_batch_size() : 0;
+}
+
 void require_whole_pairs(const data::Dataset& dataset, const Model& model) {
   if (sample_parts(dataset) != SampleParts::kSegments) return;
   if (dataset.longest() <= model.max_length()) return;

@@ -23,6 +23,9 @@ data::LengthBuckets length_buckets(const data::Dataset& dataset, const Config& c
 /// How the run masks tokens; nothing unless its task is masked language.
 std::optional<data::MaskingRules> masking_rules(const Config& config);
 
+/// EvaluationOptions::whole_batches of the run.
+std::int64_t whole_evaluation_batches(const Training& training);
+
 /// Throws ConfigError when model.max_length would cut a pair: the builder shortens the longer of
 /// two sentences, a cut at the end could take all of the second.
 void require_whole_pairs(const data::Dataset& dataset, const Model& model);

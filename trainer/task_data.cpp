@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <exception>
 #include <string>
-#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
@@ -15,22 +13,10 @@
 #include "trainer/config_fields.h"
 #include "trainer/nearest_name.h"
 #include "trainer/run_folder.h"
+#include "trainer/task_fields.h"
 
 namespace sbm::trainer {
 namespace {
-
-// Which part of `data` is whose: of all tasks whose name begins so.
-struct TaskMessage {
-  std::string_view task;
-  std::string_view path;
-};
-constexpr std::array<TaskMessage, 5> kTaskMessages = {{
-    {"lra/listops", "data.listops."},
-    {"lra/text", "data.text."},
-    {"lra/pathfinder", "data.pathfinder."},
-    {"pretrain/mlm", "data.masked_language."},
-    {"synthetic/repeated-tokens", "data.repeated_tokens."},
-}};
 
 constexpr std::chrono::seconds kProgressInterval{10};
 
@@ -107,10 +93,8 @@ data::BuildRequest build_request(const Config& config) {
 std::vector<std::string> build_fields(const std::string& task) {
   std::vector<std::string> fields;
   for (const FieldValue& field : list_fields(Config())) {
-    const bool foreign = std::ranges::any_of(kTaskMessages, [&](const TaskMessage& message) {
-      return !task.starts_with(message.task) && field.path.starts_with(message.path);
-    });
-    if (field.path.starts_with("data.") && field.path != "data.directory" && !foreign) {
+    if (field.path.starts_with("data.") && field.path != "data.directory" &&
+        !is_foreign_field(task, field.path)) {
       fields.push_back(field.path);
     }
   }

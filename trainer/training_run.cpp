@@ -72,6 +72,10 @@ TrainingRun::TrainingRun(distributed::Communicator& communicator, const TrainReq
       optimizer_(communicator, parameters_.layout(), parameters_.weights(),
                  optimizer_options(config_.training())) {
   parameters_.bind_gradients(reducer_.leaf());
+  // Now and not after the first steps.
+  static_cast<void>(evaluated_samples(validation_, whole_evaluation_batches(config_.training())));
+  epoch_size_ = data::epoch_size(train_, config_.training().global_batch_size(),
+                                 config_.training().drop_last());
   state_.seed = config_.training().seed();
   state_.label_names = train_.label_names();
   state_.vocabulary = train_.vocabulary_hash();
@@ -90,7 +94,8 @@ void TrainingRun::start_loader() {
                                  .last_micro_batch = reducer_.run().end,
                                  .first_step = state_.step,
                                  .lengths = length_buckets(train_, config_),
-                                 .masking = masking_rules(config_)});
+                                 .masking = masking_rules(config_),
+                                 .drop_last = training.drop_last()});
   train_step_ = std::make_unique<TrainStep>(communicator_, config_, encoder_, parameters_.layout(),
                                             reducer_, optimizer_, *loader_);
 }
@@ -131,7 +136,8 @@ EvaluationRecord TrainingRun::evaluate_validation() {
                             .lengths = length_buckets(validation_, config_),
                             .seed = training.seed(),
                             .draws = training.evaluation_draws(),
-                            .masking = masking_rules(config_)};
+                            .masking = masking_rules(config_),
+                            .whole_batches = whole_evaluation_batches(training)};
   options.heartbeat = [this] {
     if (request_.heartbeat) request_.heartbeat(state_.step, "evaluation");
   };
@@ -174,7 +180,7 @@ TrainingRun::SaveNotes TrainingRun::save(const std::string& run_id) {
 }
 
 double TrainingRun::epoch() const {
-  return static_cast<double>(state_.position) / static_cast<double>(train_.size());
+  return static_cast<double>(state_.position) / static_cast<double>(epoch_size_);
 }
 
 std::vector<MaskPicture> TrainingRun::mask_pictures() const {

@@ -78,6 +78,7 @@ class TrainingRun {
   distributed::ShardedAdamW optimizer_;
   std::unique_ptr<data::TrainingLoader> loader_;
   std::unique_ptr<TrainStep> train_step_;
+  std::uint64_t epoch_size_ = 0;  ///< samples of an epoch
   TrainerState state_;
 };
 

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -92,6 +93,10 @@ TEST(EvaluationBatches, HoldEverySampleOnceInOrder) {
     EXPECT_THROW(batches.batch(count), InternalError);
     EXPECT_THROW(batches.batch(-1), InternalError);
   }
+  EvaluationBatches whole(train, 4, {.max_length = 100}, 8);
+  ASSERT_EQ(whole.count(), 2);
+  EXPECT_THAT(whole.batch(1).sample_ids, testing::ElementsAre(4, 5, 6, 7));
+  EXPECT_EQ(EvaluationBatches(train, 4, {.max_length = 100}, 99).count(), 3);
   EXPECT_EQ(EvaluationBatches(train, INT64_MAX, {.max_length = 100}).batch(0).size, 10);
   EXPECT_THROW(EvaluationBatches(train, 0, {.max_length = 100}), ConfigError);
 }

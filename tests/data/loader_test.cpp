@@ -102,6 +102,24 @@ TEST_F(TrainingLoaderTest, ABatchMayHoldSeveralEpochs) {
   }
 }
 
+// 50 samples make four whole batches of 12 an epoch; which two are left out, each epoch draws anew.
+TEST_F(TrainingLoaderTest, LeavesOutTheLastBatchWhereItIsToldTo) {
+  TrainingPlan whole = plan();
+  whole.drop_last = true;
+  EXPECT_EQ(epoch_size(dataset_, 12, true), 48U);
+  EXPECT_EQ(epoch_size(dataset_, 12, false), 50U);
+  const auto ids = ids_of_steps(dataset_, whole, 8);
+  for (std::size_t position = 0; position < ids.size(); ++position) {
+    ASSERT_EQ(ids[position], sample_at(5, 50, position / 48 * 50 + position % 48));
+  }
+  whole.first_step = 3;  // a resumed run
+  EXPECT_EQ(ids_of_steps(dataset_, whole, 5),
+            std::vector<std::uint64_t>(ids.begin() + 36, ids.end()));
+  whole.global_batch = 60;
+  whole.micro_batch = 15;
+  EXPECT_THROW(TrainingLoader(dataset_, whole), ConfigError);
+}
+
 // Whatever the micro-batches of a step are, each sample is masked by the epoch of its position, so
 // also where a step straddles two epochs.
 TEST_F(TrainingLoaderTest, MasksBySampleAndEpoch) {

@@ -251,6 +251,25 @@ TEST_F(TaskRun, SeveralRunsMakeOneArchive) {
   refused({"--checkpoint", cola, "--submission", archive}, "expected a name that is free");
 }
 
+TEST_F(TaskRun, ALabelForEachToken) {
+  settings_ = {"--set=task.name=synthetic/repeated-tokens",
+               "--set=data.repeated_tokens.train_samples=60",
+               "--set=data.repeated_tokens.validation_samples=25",
+               "--set=data.repeated_tokens.test_samples=5",
+               "--set=data.repeated_tokens.length=16",
+               "--set=training.steps=8",
+               "--set=training.evaluate_every=0",
+               "--set=checkpoint.every_steps=0"};
+  for (const char* field : {"train_samples=96000", "validation_samples=2000", "test_samples=2000",
+                            "max_depth=10", "max_arguments=10", "min_length=500",
+                            "max_length=2000"}) {  // not the ListOps of the tiny configuration
+    settings_.push_back(std::string("--set=data.listops.") + field);
+  }
+  const nlohmann::json answer = train_and_evaluate();
+  EXPECT_EQ(answer["samples"], 25);
+  EXPECT_TRUE(answer["metrics"]["accuracy"].is_number());
+}
+
 TEST_F(TaskRun, TwoDocuments) {
   write_retrieval(source());
   build("lra/retrieval", false);

@@ -243,9 +243,26 @@ TEST(Validation, RefusesWhatIsNotBuiltYet) {
 TEST(Validation, LooksAtGeneratedDataOnlyWhenDataAreGenerated) {
   Config config = parse_config(kSmall, "test");
   config.mutable_data()->mutable_listops()->set_max_length(501);
-  config.mutable_data()->mutable_repeated_tokens()->set_length(0);
   EXPECT_THAT(config_problems(config), ElementsAre(HasSubstr("data.listops.max_length")));
   config.mutable_data()->set_directory("built");
+  EXPECT_THAT(config_problems(config), IsEmpty());
+}
+
+// Set for a task that does not read it, a field would be passed over in silence.
+TEST(Validation, RefusesFieldsOfOtherTasks) {
+  Config config = parse_config(kSmall, "test");
+  config.mutable_task()->mutable_masking()->set_whole_words(true);
+  config.mutable_data()->mutable_pathfinder()->set_seed(7);
+  EXPECT_THAT(config_problems(config),
+              ElementsAre(AllOf(HasSubstr("task.masking.whole_words: expected false or nothing"),
+                                HasSubstr("for pretrain/mlm and not for lra/listops, found true")),
+                          HasSubstr("data.pathfinder.seed: expected 0 or nothing")));
+  // Written out with its default it is what every resolved configuration has.
+  EXPECT_THAT(config_problems(parse_config(resolved_text(parse_config(kSmall, "test")), "again")),
+              IsEmpty());
+  config = parse_config(R"(task { name: "pretrain/mlm" masking { whole_words: true } }
+                           data { directory: "built" })",
+                        "test");
   EXPECT_THAT(config_problems(config), IsEmpty());
 }
 

@@ -69,6 +69,53 @@ TEST(Encoder, GivesTheRefereesLogitsWithFullAttention) {
   expect_reference_logits(small_model(kFull), token_shape());
 }
 
+// The published code's mask = (id != 0): as if those tokens were marked as padding.
+TEST(Encoder, TakesZerosForPaddingWhereItIsToldTo) {
+  const at::NoGradGuard no_gradients;
+  const Model odd = small_model("zero_is_padding: true");
+  ModelParameters parameters(odd, class_shape(), 1);
+  scatter(parameters, 2);
+  const Samples samples({23, 40}, 11, 3);
+  EncoderInput input = samples.input(0, 2, 48);
+  input.tokens[0][0] = 0;
+  input.tokens[0][7] = 0;
+  input.tokens[1].fill_(0);  // an all black image
+  const EncoderOutput found = Encoder(odd, parameters).forward(input);
+
+  const Model plain = small_model();
+  const at::Tensor seen_as_they_are = Encoder(plain, parameters).forward(input).logits;
+  EncoderInput marked = input;
+  marked.valid = input.valid.clone();
+  marked.valid[0][0] = false;
+  marked.valid[0][7] = false;
+  marked.valid[1].fill_(false);
+  marked.valid[1][0] = true;  // a sample keeps its first token
+  const EncoderOutput expected = Encoder(plain, parameters).forward(marked);
+  EXPECT_TRUE(at::equal(found.logits, expected.logits));
+  EXPECT_TRUE(at::equal(found.edge_counts, expected.edge_counts));
+  EXPECT_TRUE(at::equal(found.valid, marked.valid));
+  EXPECT_FALSE(at::allclose(found.logits, seen_as_they_are));
+}
+
+// The published code's mean over its padded length. Without biases the head is homogeneous.
+TEST(Encoder, PoolsOverAGivenLengthWhereItIsToldTo) {
+  const at::NoGradGuard no_gradients;
+  const Model plain = small_model();
+  ModelParameters parameters(plain, class_shape(), 1);
+  scatter(parameters, 2);
+  for (const char* bias : {"head.hidden.bias", "head.output.bias"}) {
+    at::Tensor weights = parameters.get(bias);
+    weights.zero_();
+  }
+  const Samples samples({10, 40}, 11, 3);
+  const EncoderInput input = samples.input(0, 2, 48);
+  const at::Tensor means = Encoder(plain, parameters).forward(input).logits;
+  const Model odd = small_model("pooled_length: 80");
+  const at::Tensor found = Encoder(odd, parameters).forward(input).logits;
+  EXPECT_LT(relative_difference(found[0], means[0] * (10.0 / 80.0)), 1e-5);
+  EXPECT_LT(relative_difference(found[1], means[1] * (40.0 / 80.0)), 1e-5);
+}
+
 // Which feature is dropped is restated from kernels/cpu/dropout.h.
 TEST(Encoder, DropsWhereAndAsTheContractSays) {
   const at::NoGradGuard no_gradients;
