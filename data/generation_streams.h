@@ -13,6 +13,7 @@ enum class GenerationSite : std::uint32_t {
   kHeldOut = 4,            ///< which training samples are held out, one stream for each content
   kPathfinder = 5,         ///< one stream an image
   kTextDocument = 6,       ///< held out or not, then lengths of samples: one stream a document
+  kStandIn = 7,            ///< lengths and tokens of stand_in.h: one stream a data set
 };
 
 }  // namespace sbm::data

@@ -23,6 +23,8 @@ void add_checkpoint_command(CLI::App& program, Action& action);
 void add_report_command(CLI::App& program, Action& action);
 void add_glue_score_command(CLI::App& program, Action& action);
 void add_bench_command(CLI::App& program, Action& action);
+/// `sbm bench loader`, below `sbm bench`.
+void add_bench_loader_command(CLI::App& bench_command, Action& action);
 void add_doctor_command(CLI::App& program, Action& action);
 
 }  // namespace sbm::launch

@@ -205,6 +205,7 @@ int run_attention(const AttentionOptions& options) {
 void add_bench_command(CLI::App& program, Action& action) {
   CLI::App* command = program.add_subcommand("bench", "Measure parts of the program");
   command->require_subcommand(1);
+  add_bench_loader_command(*command, action);
   CLI::App* attention = command->add_subcommand(
       "attention",
       "Time and peak memory of one step of SBM attention beside LibTorch's full attention, fp32");

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "tests/launch/process.h"
+#include "tests/launch/tiny_run.h"
 #include "tests/temporary_folder.h"
 
 namespace sbm::launch {
@@ -86,6 +87,62 @@ TEST(Bench, CalibrationSuggestsAShareOfEdges) {
   EXPECT_TRUE(share > 0.3 && share <= 1.0) << share;
   EXPECT_EQ(answer["results"].size(), 7U);
   EXPECT_NE(run(command).out.find("--set model.attention.dense_from="), std::string::npos);
+}
+
+TEST(Bench, LoaderAnswersForEachConfiguration) {
+  const TemporaryFolder folder;
+  const TinyRun tiny(folder.path());
+  const std::string data = (folder.path() / "data").string();
+  std::vector<std::string> build = {SBM_PROGRAM, "data", "build", "--task=lra/listops",
+                                    "--out=" + data};
+  for (const char* field : {"train_samples=100", "validation_samples=2", "test_samples=2",
+                            "max_depth=3", "max_arguments=4", "min_length=6", "max_length=40"}) {
+    build.push_back(std::string("--set=data.listops.") + field);
+  }
+  ASSERT_EQ(run(build).code, 0);
+  const std::filesystem::path words = folder.path() / "words.textproto";
+  std::ofstream(words) << R"(task { name: "pretrain/mlm" } data { directory: "unused" }
+      model { layers: 1 heads: 1 head_dim: 8 embedding_dim: 8 feed_forward_dim: 8 max_length: 128
+              attention { clusters: 4 } }
+      training { steps: 1 warmup_steps: 0 })";
+  const std::vector<std::string> command = {SBM_PROGRAM,
+                                            "bench",
+                                            "loader",
+                                            "--config",
+                                            tiny.configuration().string(),
+                                            words.string(),
+                                            "--data=" + data,
+                                            "--work-dir=" + folder.path().string(),
+                                            "--stand-in-tokens=20000",
+                                            "--seconds=0.01"};
+  std::vector<std::string> as_json = command;
+  as_json.push_back("--json");
+  const Outcome outcome = run(as_json);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto answer = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(answer["results"].size(), 2U);
+  EXPECT_EQ(answer["results"][0]["task"], "lra/listops");
+  EXPECT_EQ(answer["results"][0]["data"], data);
+  EXPECT_EQ(answer["results"][0]["samples"], 100);
+  EXPECT_EQ(answer["results"][1]["task"], "pretrain/mlm");
+  EXPECT_TRUE(answer["results"][1]["data"].is_null());
+  for (const auto& result : answer["results"]) {
+    for (const char* positive :
+         {"pass_tokens", "warm_tokens_per_second", "training_tokens_per_second", "ratio"}) {
+      EXPECT_GT(result[positive].get<double>(), 0.0) << positive;
+    }
+    // A file system may keep everything in memory; then nothing is called cold.
+    EXPECT_EQ(result["cold_tokens_per_second"].is_null(),
+              result["still_cached"].get<double>() > 0.05);
+  }
+  EXPECT_NE(run(command).out.find("stand-in"), std::string::npos);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    EXPECT_EQ(entry.path().string().find("loader-bench"), std::string::npos) << entry.path();
+  }
+  EXPECT_EQ(run({SBM_PROGRAM, "bench", "loader"}).code, 2);
+  std::vector<std::string> twice = command;
+  twice.push_back("--data=" + data);
+  EXPECT_EQ(run(twice).code, 2);
 }
 
 TEST(Bench, GoalsSayOfWhichSizes) {
