@@ -26,6 +26,11 @@ namespace {
 constexpr std::size_t kMaxChecksumsBytes = std::size_t{1} << 20;
 constexpr std::size_t kSha256Digits = 64;
 
+/// Another file than the one that was recorded: published anew since, maybe, so it is kept.
+struct OtherThanRecorded : DataError {
+  using DataError::DataError;
+};
+
 // One download at a time works in a folder: files and their checksums belong together.
 class FolderLock {
  public:
@@ -138,8 +143,9 @@ class Download {
 
   [[nodiscard]] std::string next_command() const {
     if (source_.is_vocabulary) {
-      return fmt::format("sbm data build --task T --vocab {}{} ...", place().string(),
-                         request_.task == "bert/cased" ? " --cased" : "");
+      return fmt::format(
+          "sbm data build --task TASK --source FOLDER --vocab {}{} --out datasets/TASK",
+          place().string(), request_.task == "bert/cased" ? " --cased" : "");
     }
     const std::size_t slash = request_.task.find('/');
     const std::string vocabulary =
@@ -162,6 +168,10 @@ class Download {
     result.was_there = std::filesystem::exists(target, ignored);
     if (result.was_there) {
       check(file, target, result);
+    } else if (std::filesystem::exists(kept_path(target), ignored)) {
+      check(file, kept_path(target), result);
+      rename(kept_path(target), target);
+      result.was_there = true;
     } else {
       fetch(file, result, target);
     }
@@ -184,17 +194,30 @@ class Download {
     // Checked before it gets its name. What is wrong would only be continued by the next call.
     try {
       check(file, partial, result);
+    } catch (const OtherThanRecorded&) {
+      rename(partial, kept_path(target));
+      std::filesystem::remove(version_path(partial), error);
+      throw;
     } catch (const DataError&) {
       std::filesystem::remove(partial, error);
       std::filesystem::remove(version_path(partial), error);
       throw;
     }
-    if (::rename(partial.c_str(), target.c_str()) != 0) {
-      throw DataError(fmt::format("{}: cannot rename the finished file to this name: {}",
-                                  target.string(), std::generic_category().message(errno)));
-    }
+    rename(partial, target);
     std::filesystem::remove(version_path(partial), error);
-    sync_folder(target.parent_path());
+  }
+
+  // Where a whole file waits that is another one than was recorded.
+  static std::filesystem::path kept_path(const std::filesystem::path& target) {
+    return target.string() + ".other";
+  }
+
+  static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+    if (::rename(from.c_str(), to.c_str()) != 0) {
+      throw DataError(fmt::format("{}: cannot rename the finished file to this name: {}",
+                                  to.string(), std::generic_category().message(errno)));
+    }
+    sync_folder(to.parent_path());
   }
 
   [[nodiscard]] std::string cannot_fetch(const PublishedFile& file,
@@ -236,12 +259,13 @@ class Download {
     } else if (recorded == digest.sha256) {
       result.checksum = ChecksumSource::kRecorded;
     } else {
-      refuse(
-          path,
-          fmt::format("the SHA-256 {} that {} keeps of an earlier download (delete its line there "
-                      "if another file was published since)",
-                      recorded, (request_.out / kChecksumsFile).string()),
-          digest.sha256);
+      const std::filesystem::path target = request_.out / file.name;
+      throw OtherThanRecorded(fmt::format(
+          "{}: expected the SHA-256 {} that {} has of an earlier download, found {}; it is not "
+          "used{}. If another file was published since, delete the line there and run the same "
+          "command again: nothing is fetched twice. To fetch it anew, remove the file",
+          target.string(), recorded, (request_.out / kChecksumsFile).string(), digest.sha256,
+          path == target ? "" : fmt::format(" but kept as {}", kept_path(target).string())));
     }
   }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string_view>
@@ -33,7 +34,11 @@ std::vector<std::string> benchmark_metrics(const std::string& task) {
 TaskResult from_json(const nlohmann::json& json, const std::string& source) {
   try {
     TaskResult result{.task = json.at("task"), .split = json.at("split"), .source = source};
-    for (const auto& [name, value] : json.at("metrics").items()) result.metrics[name] = value;
+    for (const auto& [name, value] : json.at("metrics").items()) {
+      // A correlation of equal values is none; JSON has no NaN for it.
+      result.metrics[name] =
+          value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+    }
     return result;
   } catch (const nlohmann::json::exception& error) {
     throw DataError(
@@ -77,9 +82,15 @@ const TaskResult* find(const std::vector<TaskResult>& results, std::string_view 
 
 double metric(const TaskResult& result, const std::string& name) {
   const auto found = result.metrics.find(name);
-  if (found == result.metrics.end() || !std::isfinite(found->second)) {
-    throw DataError(fmt::format("{}: expected a number for the metric {} of {}", result.source,
-                                name, result.task));
+  if (found == result.metrics.end()) {
+    throw DataError(fmt::format("{}: expected the metric {} of {}, found none", result.source, name,
+                                result.task));
+  }
+  if (!std::isfinite(found->second)) {
+    throw DataError(fmt::format(
+        "{}: expected a number for the metric {} of {}, found none: it is not defined, as when all "
+        "predictions are equal, and there is no mean with it",
+        result.source, name, result.task));
   }
   return found->second;
 }

@@ -142,8 +142,19 @@ TEST_F(DownloadTest, WithoutAPublishedChecksumTheFirstDownloadDecides) {
   EXPECT_EQ(fetch().files[0].checksum, ChecksumSource::kRecorded);
   std::filesystem::remove(out() / "CoLA.zip");
   server_.serve("/data/CoLA.zip", {.body = archive_ + "x", .tag = "\"v2\""});
-  EXPECT_THAT([&] { fetch(); }, ThrowsMessage<DataError>(AllOf(HasSubstr(digest_.sha256),
-                                                               HasSubstr("earlier download"))));
+  const std::string kept = (out() / "CoLA.zip.other").string();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT([&] { fetch(); }, ThrowsMessage<DataError>(AllOf(HasSubstr(digest_.sha256),
+                                                                 HasSubstr("earlier download"),
+                                                                 HasSubstr("kept as " + kept))));
+  }
+  EXPECT_EQ(read_text(kept), archive_ + "x");
+  const std::size_t asked = server_.requests().size();
+  std::filesystem::remove(out() / kChecksumsFile);  // what the message says
+  EXPECT_EQ(fetch().files[0].checksum, ChecksumSource::kFirst);
+  EXPECT_EQ(server_.requests().size(), asked);  // gigabytes are not fetched twice
+  EXPECT_EQ(read_text(out() / "CoLA.zip"), archive_ + "x");
+  EXPECT_FALSE(std::filesystem::exists(kept));
 }
 
 TEST_F(DownloadTest, AFirstDownloadThatDoesNotUnpackDecidesNothing) {

@@ -97,7 +97,13 @@ TEST(TaskResults, ComeFromRunFoldersAndAnswersOfEval) {
   std::ofstream(answer) << R"({"task":"glue/mnli","split":"validation_mismatched",
                                "metrics":{"accuracy":0.5},"loss":1.0})";
   EXPECT_EQ(read_task_result(answer).split, "validation_mismatched");
-  std::ofstream(answer) << R"({"task":"glue/mnli","metrics":{"accuracy":"half"}})";
+  std::ofstream(answer) << R"({"task":"glue/sts-b","split":"validation",
+                               "metrics":{"pearson":null,"spearman":null}})";
+  EXPECT_THAT([&] { (void)glue_score({read_task_result(answer)}); },
+              ThrowsMessage<DataError>(testing::AllOf(
+                  HasSubstr(answer.string() + ": expected a number for the metric pearson of "),
+                  HasSubstr("not defined"))));
+  std::ofstream(answer) << R"({"task":"glue/mnli","split":"test","metrics":{"accuracy":"half"}})";
   EXPECT_THROW(read_task_result(answer), DataError);
   std::ofstream(answer) << "no JSON";
   EXPECT_THROW(read_task_result(answer), DataError);
