@@ -16,6 +16,13 @@
 namespace sbm::trainer {
 namespace {
 
+// Messages within messages that are read, unknown ones included; the deepest field of Config lies
+// in two. Without a bound, a file of opening brackets alone would use up the stack.
+constexpr int kDeepest = 100;
+
+// Nobody mends more at once, and a file of nothing but mistakes has a million.
+constexpr std::size_t kMostProblems = 100;
+
 std::vector<std::string> split_lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
@@ -43,6 +50,10 @@ class ProblemCollector : public google::protobuf::io::ErrorCollector {
 
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
+    if (problems_.size() == kMostProblems) {
+      ++left_out_;
+      return;
+    }
     const std::vector<std::string> quoted = quoted_parts(message);
     if (message.find(" has no field named ") != std::string::npos && quoted.size() == 2) {
       const std::string& name = quoted[1];
@@ -68,7 +79,11 @@ class ProblemCollector : public google::protobuf::io::ErrorCollector {
     AddError(line, column, message);
   }
 
-  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] std::vector<std::string> problems() const {
+    std::vector<std::string> all = problems_;
+    if (left_out_ > 0) all.push_back("and " + std::to_string(left_out_) + " more");
+    return all;
+  }
 
  private:
   static std::string place(int line, int column) {
@@ -90,6 +105,7 @@ class ProblemCollector : public google::protobuf::io::ErrorCollector {
 
   std::vector<std::string> lines_;
   std::vector<std::string> problems_;
+  std::size_t left_out_ = 0;
 };
 
 std::string read_file(const std::filesystem::path& file) {
@@ -131,6 +147,7 @@ Config parse_config(const std::string& text, const std::string& source) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&collector);
   parser.AllowUnknownField(true);
+  parser.SetRecursionLimit(kDeepest);
   Config config;
   const bool parsed = parser.ParseFromString(text, &config);
   std::vector<std::string> problems = collector.problems();
