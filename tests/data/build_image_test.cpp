@@ -149,6 +149,9 @@ TEST_F(ImageTask, TheRealImages) {
   EXPECT_EQ(report.splits[1].samples, 5000U);
   EXPECT_EQ(report.splits[2].samples, 10000U);
   EXPECT_THAT(report.notes, IsEmpty());
+  EXPECT_THAT(verify_dataset(report.folder).problems, IsEmpty());
+  const DatasetSummary summary = inspect_dataset(report.folder);
+  EXPECT_THAT(summary.splits[2].label_counts, ::testing::Each(1000U));
   const Dataset train_split = Dataset::open(report.folder, "train");
   const SampleView train = train_split.sample(0);
   EXPECT_EQ(train.label, 6);

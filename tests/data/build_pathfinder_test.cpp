@@ -256,6 +256,9 @@ TEST_F(PathfinderTask, TheReferenceImages) {
     build.out = folder_.path() / pathfinder_folder(expected.level);
     const BuildReport report = build_dataset(build);
     EXPECT_EQ(report.splits[0].samples, 800U);
+    EXPECT_EQ(report.splits[1].samples, 100U);
+    EXPECT_EQ(report.splits[2].samples, 100U);
+    EXPECT_TRUE(verify_dataset(report.folder).problems.empty());
     std::uint64_t connected = 0;
     double not_black = 0;
     for (const SplitSummary& split : inspect_dataset(report.folder).splits) {

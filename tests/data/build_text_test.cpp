@@ -268,6 +268,7 @@ TEST_F(TextTask, TheRealReviews) {
   EXPECT_THAT(report.notes,
               Contains("duplicates: 96 texts of train and 199 of test repeat an earlier one; 123 "
                        "texts of test are in train, too"));
+  EXPECT_THAT(verify_dataset(report.folder).problems, ::testing::IsEmpty());
   const DatasetSummary summary = inspect_dataset(report.folder);
   EXPECT_EQ(summary.splits[2].label_counts[0], 12500U);
   EXPECT_EQ(std::max(summary.splits[0].lengths.max, summary.splits[1].lengths.max), 13704);

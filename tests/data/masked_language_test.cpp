@@ -210,6 +210,7 @@ TEST_F(MaskedLanguageTest, ReadsThePublishedExample) {
   wanted.source = bert;
   wanted.max_length = 128;
   build_dataset(wanted);
+  EXPECT_TRUE(verify_dataset(wanted.out).problems.empty());
   const Dataset train = Dataset::open(wanted.out, "train");
   EXPECT_GT(train.size(), 5U);
   EXPECT_EQ(train.word_pieces()->mask, 103);
