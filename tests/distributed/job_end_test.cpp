@@ -53,6 +53,23 @@ TEST(JobEnd, AHangingPeerIsReportedByTheOthers) {
               ContainsRegex("all_reduce_sum on rank [02] of 3 .host .* waited 1.* s without"));
 }
 
+TEST(JobEnd, AnErrorOfNcclIsOneMessageForAllRanks) {
+  const Ending ending = play("nccl-error");
+  EXPECT_EQ(ending.exit_code, 6) << ending.output;
+  const std::string message = "all_reduce_sum on rank 1 of 3 (host ";
+  const auto first = ending.output.find(message);
+  ASSERT_NE(first, std::string::npos) << ending.output;
+  EXPECT_THAT(ending.output, ContainsRegex("step 9\\): .*system error"));
+  EXPECT_EQ(ending.output.find(message, first + 1), std::string::npos) << ending.output;
+}
+
+TEST(JobEnd, APeerThatHangsBesideNcclIsReportedByTheOthers) {
+  const Ending ending = play("nccl-hang");
+  EXPECT_EQ(ending.exit_code, 6) << ending.output;
+  EXPECT_THAT(ending.output, ContainsRegex("on rank [02] of 3 .host .*, step 9. waited 1.* s "
+                                           "without an answer"));
+}
+
 TEST(JobEnd, AKilledPeerEndsTheJob) { EXPECT_EQ(play("kill").exit_code, 128 + 9); }
 
 }  // namespace
