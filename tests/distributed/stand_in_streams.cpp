@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <thread>
 #include <utility>
+
+#include "distributed/poll_pause.h"
 
 namespace sbm::distributed {
 namespace {
@@ -139,10 +140,11 @@ void StandInStreams::drain_current() {
   const auto start = std::chrono::steady_clock::now();
   while (!static_cast<Stream*>(current_)->steps.empty()) {
     advance();
-    if (std::chrono::steady_clock::now() - start > std::chrono::minutes(2)) {
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > std::chrono::minutes(2)) {
       throw Misuse("the current stream never ends: it waits for something that nobody watches");
     }
-    std::this_thread::yield();
+    pause_between_polls(waited);
   }
 }
 

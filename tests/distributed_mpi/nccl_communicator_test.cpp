@@ -141,6 +141,7 @@ TEST_F(NcclFailure, AnAsynchronousErrorOfOneRankIsEveryRanksError) {
 
 TEST_F(NcclFailure, ACallThatNcclRefusesIsEveryRanksError) {
   StandInGroup group(12, is_culprit() ? StandInFaults{.call_error_at = 0} : StandInFaults{});
+  world().barrier()->wait();  // a rank that still starts would hear of it there
   const TestBuffer<std::byte> bytes(*group.memory, 16);
   const std::string message = message_of<CommunicationError>(
       [&] { group.communicator->broadcast(bytes.span(), 0)->wait(); });
@@ -152,7 +153,9 @@ TEST_F(NcclFailure, ACallThatNcclRefusesIsEveryRanksError) {
 TEST_F(NcclFailure, APeerThatNeverArrivesIsReportedByTheDeadline) {
   for (const bool in_stream : {false, true}) {
     // The culprit hears of it in its next call.
-    StandInGroup group(13, {}, std::chrono::milliseconds(300));
+    StandInGroup group(13);
+    world().barrier()->wait();
+    group.communicator->set_timeout(std::chrono::seconds(1));
     const auto heard = [&] {
       if (!is_culprit()) {
         const auto work = group.communicator->barrier();
@@ -164,11 +167,9 @@ TEST_F(NcclFailure, APeerThatNeverArrivesIsReportedByTheDeadline) {
       }
     };
     const std::string message = message_of<CommunicationError>(heard);
-    EXPECT_THAT(
-        message,
-        AllOf(ContainsRegex("barrier on rank [0-9] of [0-9]"), HasSubstr("host " + world().host()),
-              ContainsRegex("waited 0\\.[0-9] s without an answer|waited [0-9.]+ s "
-                            "without an answer")));
+    EXPECT_THAT(message, AllOf(ContainsRegex("barrier on rank [0-9] of [0-9]"),
+                               HasSubstr("host " + world().host()),
+                               ContainsRegex("waited [0-9.]+ s without an answer")));
     world().barrier()->wait();
   }
 }
@@ -221,6 +222,7 @@ TEST_F(NcclFailure, RanksThatShareAGpuAreRefused) {
 
 TEST_F(NcclFailure, AnAbandonedOperationEndsTheGroup) {
   StandInGroup group(21);
+  world().barrier()->wait();
   const std::string message = message_of<CommunicationError>([&] {
     if (is_culprit()) {
       { const auto dropped = group.communicator->barrier(); }

@@ -27,7 +27,9 @@ bool start_nccl_scenario(std::string_view name, std::optional<StandInGroup>& gro
   if (name == "nccl-error") {
     group.emplace(1, culprit ? StandInFaults{.async_error_at = 3} : StandInFaults{});
   } else if (name == "nccl-hang") {
-    group.emplace(1, StandInFaults{}, std::chrono::seconds(1));
+    group.emplace(1);
+    world().barrier()->wait();
+    group->communicator->set_timeout(std::chrono::seconds(1));
     if (culprit) wait_for_ever();
   } else {
     return false;
