@@ -2,9 +2,12 @@
 # From nothing to a trained SBM-Transformer: installs what is missing, builds, trains on short ListOps with
 # two MPI ranks, evaluates on the test split, and writes a report. About seven minutes on two cores.
 #
-#   ./launch/quickstart.sh [--build-only]
+#   ./launch/quickstart.sh [--build-only] [--cuda | --cpu]
 #
 #   --build-only   install and build, and stop there
+#   --cuda         build the program that computes on GPUs too (1.9 GB more to download); so does a machine
+#                  with a GPU without asking
+#   --cpu          build the program for the CPU alone, whatever the machine has
 #
 # Run it again and it goes on where it stopped; a finished run is only evaluated again. The run folder is
 # runs/quickstart: remove it to train anew.
@@ -13,9 +16,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 config=configs/quickstart.textproto
 run=runs/quickstart
-sbm=build/release/sbm
+preset=release
 ranks=2
-build_space=1000   # MB of build/release and of what ccache keeps of it, measured and rounded up
+build_space=1000   # MB of the build tree and of what ccache keeps of it, measured and rounded up
 build_only=no
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
@@ -28,11 +31,21 @@ fail() {
 while [ $# -gt 0 ]; do
   case $1 in
     --build-only) build_only=yes ;;
+    --cuda) preset=cuda ;;
+    --cpu) preset=cpu ;;
     -h | --help) usage; exit 0 ;;
-    *) fail "unknown option '$1'; known are --build-only and --help" 2 ;;
+    *) fail "unknown option '$1'; known are --build-only, --cuda, --cpu and --help" 2 ;;
   esac
   shift
 done
+
+gpus=0
+[ "$preset" = cpu ] || gpus=$("$root/launch/count_gpus.sh")
+[ "$gpus" -eq 0 ] || preset=cuda
+[ "$preset" != cpu ] || preset=release
+# A GPU has one rank.
+[ "$gpus" -ne 1 ] || ranks=1
+sbm=build/$preset/sbm
 
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
@@ -58,12 +71,14 @@ percent() { awk -v x="$1" 'BEGIN { if (x == "-") print "-"; else printf "%.1f %%
 cd "$root"
 step "set-up"
 [ ! -x "$sbm" ] || build_space=0
-./launch/setup.sh --build-space "$build_space"
+setup_options=(--build-space "$build_space")
+[ "$preset" != cuda ] || setup_options+=(--cuda)
+./launch/setup.sh "${setup_options[@]}"
 
 step "build (the first one takes some minutes)"
 start=$SECONDS
-cmake --preset release >/dev/null || fail "the configuration failed: run 'cmake --preset release' to see why"
-cmake --build --preset release --target sbm || fail "the build failed; the compiler's message is above"
+cmake --preset "$preset" >/dev/null || fail "the configuration failed: run 'cmake --preset $preset' to see why"
+cmake --build --preset "$preset" --target sbm || fail "the build failed; the compiler's message is above"
 echo "built $sbm in $((SECONDS - start)) s"
 [ "$build_only" = no ] || exit 0
 

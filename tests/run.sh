@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test that this machine can run.
 #
-#   ./tests/run.sh [--quick] [--preset NAME]... [--fuzz SECONDS] [-R REGEX]
+#   ./tests/run.sh [--quick] [--cuda] [--preset NAME]... [--fuzz SECONDS] [-R REGEX]
 #
 #   --quick        the optimised build only, without the sanitizers
-#   --preset NAME  only this build: release, asan (address and undefined behaviour), tsan (threads) or
+#   --cuda         also the program that computes on GPUs too: builds it, runs its tests on a GPU where
+#                  there is one, and compares what it computes without one; downloads 1.9 GB of CUDA
+#                  libraries at the first time. A machine with a GPU has this option without asking
+#   --preset NAME  only this build: release, asan (address and undefined behaviour), tsan (threads), cuda or
 #                  arm64 (the kernels compiled for 64-bit Arm, run by qemu; not among those that run
 #                  without this option); may be given more than once
 #   --fuzz SECONDS drives each fuzz target of tests/fuzz for so long, with Clang's libFuzzer and
@@ -19,9 +22,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 presets=()
 pattern=
 fuzz_seconds=
+cuda=no
 
 # Disk space in MB of the build trees and of what ccache keeps of them, measured and rounded up.
-declare -A tree_space=([release]=1300 [asan]=1600 [tsan]=200 [arm64]=100 [fuzz]=300)
+declare -A tree_space=([release]=1300 [asan]=1600 [tsan]=200 [arm64]=100 [fuzz]=300 [cuda]=500)
+
+# What the tests of the preset cuda need.
+cuda_targets=(sbm kernels_torch_tests launch_tests)
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
 refuse() {
@@ -32,8 +39,9 @@ refuse() {
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) presets+=(release) ;;
+    --cuda) cuda=yes ;;
     --preset)
-      [[ ${2:-} =~ ^(release|asan|tsan|arm64)$ ]] || refuse "--preset expects release, asan, tsan or arm64, found '${2:-}'"
+      [[ ${2:-} =~ ^(release|asan|tsan|arm64|cuda)$ ]] || refuse "--preset expects release, asan, tsan, arm64 or cuda, found '${2:-}'"
       presets+=("$2")
       shift
       ;;
@@ -53,7 +61,13 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)
+if [ ${#presets[@]} -eq 0 ]; then
+  presets=(release asan tsan)
+  [ "$("$root/launch/count_gpus.sh")" -eq 0 ] || cuda=yes
+fi
+case " ${presets[*]} " in *' cuda '*) cuda=no ;; esac
+# Behind release, whose program it is compared with.
+[ "$cuda" = no ] || presets+=(cuda)
 
 bold='' red='' green='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
@@ -98,11 +112,14 @@ run_suites() {
   add_row "$preset" "$name" "$((SECONDS - start)) s" "$((tests - failed - skipped))" "$failed" "$skipped"
 }
 
-# Configures and builds one preset; false, with a row in the table, where that fails.
+# build PRESET [TARGET...]: configures and builds one preset, whole or these targets; false, with a row in
+# the table, where that fails.
 build() {
-  local preset=$1 start=$SECONDS
+  local preset=$1 start=$SECONDS targets=()
+  shift
+  [ $# -eq 0 ] || targets=(--target "$@")
   heading "build $preset"
-  if cmake --preset "$preset" && cmake --build --preset "$preset"; then
+  if cmake --preset "$preset" && cmake --build --preset "$preset" "${targets[@]}"; then
     add_row "$preset" build "$((SECONDS - start)) s" - - -
   else
     total_failed=$((total_failed + 1))
@@ -134,6 +151,19 @@ test_release() {
   build release || return 0
   heading "test release"
   run_suites release all
+}
+
+# Its objects are those of release but for the few that know CUDA, so the tests of release are not run once more.
+test_cuda() {
+  launcher=(env)
+  build cuda "${cuda_targets[@]}" || return 0
+  heading "test cuda"
+  if [ -n "$pattern" ]; then
+    run_suites cuda "those built"
+    return 0
+  fi
+  run_suites cuda "on a GPU" -L '^gpu$'
+  run_suites cuda "without a GPU" -R '^CudaProgram'
 }
 
 # Floors without LibTorch are checked for leaks too. LibTorch and Open MPI keep memory until the end of the
@@ -221,6 +251,7 @@ for preset in "${presets[@]}"; do
   [ -e "$root/build/$preset/build.ninja" ] || space=$((space + tree_space[$preset]))
   [ "$preset" != arm64 ] || setup_options+=(--arm64)
   [ "$preset" != release ] || setup_options+=(--cuda-compiler)
+  [ "$preset" != cuda ] || setup_options+=(--cuda)
   [ "$preset" != fuzz ] || setup_options+=(--fuzz)
 done
 "$root/launch/setup.sh" "${setup_options[@]}" --build-space "$space"

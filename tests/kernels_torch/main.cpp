@@ -17,8 +17,8 @@ at::Device test_device() {
 
 }  // namespace sbm::kernels::torch
 
-// The suite runs once for each device that the build knows. Where there is none of the kind, every
-// test ends in the line that CTest takes for a skipped one.
+// The suite runs once for each device that the build knows. Where there is none of the kind, it
+// says so in the line that CTest takes for a skipped test.
 int main(int count, char** arguments) {
   testing::InitGoogleMock(&count, arguments);
   if (sbm::kernels::torch::test_device().is_cuda() && !at::globalContext().hasCUDA() &&

@@ -21,7 +21,8 @@ TEST(CudaProgram, TrainsOnTheCpuWithTheBitsOfTheCpuProgram) {
   const std::vector<std::string> options = {"--set=training.stop_at_step=20",
                                             "--set=runtime.device=CPU"};
   for (const int ranks : {0, 2}) {
-    const std::string suffix = "_" + std::to_string(ranks);
+    std::string suffix("_");
+    suffix += std::to_string(ranks);
     const std::vector<std::string> command = tiny.train(ranks, "cuda" + suffix, options);
     const Outcome outcome = run(command);
     ASSERT_EQ(outcome.code, 75) << outcome.err;
