@@ -61,6 +61,11 @@ __device__ __forceinline__ std::uint32_t threshold_of(std::uint32_t accumulator,
                                                       std::uint32_t exploration) {
   const std::uint32_t probability =
       kShifted ? accumulator >> shift : probability_units(accumulator, shift);
+  if constexpr (kLaw == MaskLaw::kBernoulli) {
+    // What edge_threshold() gives, without its 64-bit sum.
+    const std::uint32_t sum = probability + exploration;
+    return sum < probability ? kLargestThreshold : sum;
+  }
   return edge_threshold(kLaw, probability, exploration);
 }
 
