@@ -157,5 +157,46 @@ TEST(SamplerCudaCall, RefusesWhatContradictsItself) {
   EXPECT_THAT(refusal(good, {}, {}, kPlenty), ::testing::HasSubstr("mask"));
 }
 
+TEST(SamplerCudaCall, RefusesArraysThatDoNotGoTogether) {
+  Problem problem = mixed_problem(1, 1, 1, 8, 8, 2, 0.5F);
+  problem.params.probe_rate = 0.5;
+  problem.point();
+  const SamplerInputs inputs(problem);
+  SamplerChoice choice = sparse_choice(problem);
+  choice.probe_capacity = choice.edge_capacity;
+  const GraphBuffers buffers(inputs.params(), choice);
+  const std::vector<std::uint64_t> workspace(1 << 16);
+  const auto refusal = [&](const auto& change) {
+    SamplingParams params = inputs.params();
+    SampledGraphs graphs = buffers.graphs();
+    change(params, graphs);
+    return kernels::cuda::sample_graphs(params, choice.plan, graphs,
+                                        const_cast<std::uint64_t*>(workspace.data()),
+                                        workspace.size() * sizeof(workspace[0]), test_stream())
+        .message();
+  };
+  const auto of_graphs = [&](const auto& change) {
+    return refusal([&](SamplingParams& /*params*/, SampledGraphs& graphs) { change(graphs); });
+  };
+  EXPECT_THAT(of_graphs([](SampledGraphs& graphs) {
+                graphs.mask = reinterpret_cast<std::uint64_t*>(
+                    reinterpret_cast<unsigned char*>(graphs.mask) + 8);
+              }),
+              ::testing::HasSubstr("mask: expected an address that is a multiple of 16, found 8"));
+  EXPECT_THAT(of_graphs([](SampledGraphs& graphs) { graphs.edge_counts = nullptr; }),
+              ::testing::HasSubstr("edge_counts: expected an array, found null"));
+  EXPECT_THAT(of_graphs([](SampledGraphs& graphs) { graphs.edges.capacity = -1; }),
+              ::testing::HasSubstr("edges.capacity: expected 0 to 4294967295, found -1"));
+  EXPECT_THAT(of_graphs([](SampledGraphs& graphs) { graphs.probes.rows = nullptr; }),
+              ::testing::HasSubstr("probes: expected all four arrays, found null"));
+  EXPECT_THAT(of_graphs([](SampledGraphs& graphs) { graphs.edges = {}; }),
+              ::testing::HasSubstr("edges.capacity: expected room for edges"));
+  EXPECT_THAT(refusal([](SamplingParams& params, SampledGraphs& /*graphs*/) {
+                params.probe_rate = 0.0;
+                params.probe_keys = nullptr;
+              }),
+              ::testing::HasSubstr("probe_keys: expected an array where probes are wanted"));
+}
+
 }  // namespace
 }  // namespace sbm::cuda_host

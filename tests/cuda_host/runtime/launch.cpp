@@ -12,6 +12,7 @@
 #include "cuda_host/runtime/memory.h"
 #include "cuda_host/runtime/program.h"
 #include "cuda_host/runtime/race.h"
+#include "cuda_host/runtime/refusal.h"
 #include "cuda_host/runtime/shared_memory.h"
 #include "kernels/cuda/shared_limit.h"
 
@@ -19,6 +20,7 @@ namespace sbm::cuda_host {
 namespace {
 
 constexpr std::size_t kMostThreads = 1024;
+thread_local int launches_until_refusal = -1;
 
 std::string text(const dim3& size) {
   return std::to_string(size.x) + " x " + std::to_string(size.y) + " x " + std::to_string(size.z);
@@ -39,10 +41,13 @@ std::string refusal(const void* kernel, const dim3& grid, const dim3& block, std
            std::to_string(limit) + " expected";
   }
   if (stream == nullptr) return "the null stream: an explicit one expected";
+  if (launches_until_refusal >= 0 && launches_until_refusal-- == 0) return "the test wants it";
   return "";
 }
 
 }  // namespace
+
+void refuse_after(int launches) { launches_until_refusal = launches; }
 
 kernels::Status run_grid(const void* kernel, dim3 grid, dim3 block,
                          std::size_t dynamic_shared_bytes, cudaStream_t stream,

@@ -24,6 +24,9 @@ const std::vector<Order>& orders() {
     std::vector<Order> list;
 #if defined(SBM_HOST_ASAN) || defined(SBM_HOST_RACE)
     constexpr std::uint64_t kSeeds = 2;
+#elif defined(SBM_HOST_COVERAGE)
+    // Which lines run does not depend on the order.
+    constexpr std::uint64_t kSeeds = 1;
 #else
     constexpr std::uint64_t kSeeds = 8;
     list.push_back({Order::Kind::kForward, 0});
