@@ -41,6 +41,10 @@ struct BackwardParams {
   HeadTensor<const float> grad_output;
   const float* query_membership = nullptr;  ///< Qhat [batch, heads, queries, clusters]
   const float* key_membership = nullptr;    ///< Khat [batch, heads, keys, clusters]
+  /// Along the edges, T and R sum products of G and memberships that are both rounded to bfloat16
+  /// (nearest, ties to even), in float: T and R of random numbers are then within 4e-3 of their
+  /// norm. Heads on the dense path and heads of less than 32 edges a token stay in float.
+  bool bf16_memberships = false;
 
   HeadTensor<float> grad_query;
   HeadTensor<float> grad_key;

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/attention_backward_tile.h"
+#include "kernels/cpu/attention_bf16.h"
 #include "kernels/cpu/attention_call.h"
 #include "kernels/cpu/attention_check.h"
 #include "kernels/cpu/attention_dense.h"
@@ -22,6 +23,7 @@ struct HeadScratch {
   RowCursors cursors;
   TileEdges edges;
   PaddedRows query, key, value, grad_output, query_membership, key_membership;
+  AlignedBuffer<std::uint16_t> query_membership_bf16, key_membership_bf16;
 };
 
 /// One call: hands out its heads and works on parts of them.
@@ -45,9 +47,14 @@ class BackwardCall {
                               PaddedRows& padded) {
       return padded.view(head_rows(tensor, batch, head), tokens, shape.head_dim, padded_dim_);
     };
-    const auto memberships = [&](const float* data, std::int64_t tokens, PaddedRows& padded) {
-      const Rows rows = {data + index * tokens * shape.clusters, shape.clusters};
-      return padded.view(rows, tokens, shape.clusters, padded_clusters_);
+    const auto memberships = [&](const float* data, std::int64_t tokens) {
+      return Rows{data + index * tokens * shape.clusters, shape.clusters};
+    };
+    const auto rounded = [&](Rows rows, std::int64_t tokens, AlignedBuffer<std::uint16_t>& buffer) {
+      const std::int64_t width = bf16_row_width(shape.clusters);
+      std::uint16_t* to = buffer.reserve(static_cast<std::size_t>(tokens * width));
+      round_memberships(rows, tokens, shape.clusters, to);
+      return HalfRows{to, width};
     };
     BackwardHead result;
     describe_head(shape, params_.graphs, index, result);
@@ -64,8 +71,19 @@ class BackwardCall {
     result.grad_output = features(params_.grad_output, n, scratch.grad_output);
     result.output = head_rows(params_.output, batch, head);
     result.log_sum_exp = params_.log_sum_exp + index * n;
-    result.query_membership = memberships(params_.query_membership, n, scratch.query_membership);
-    result.key_membership = memberships(params_.key_membership, m, scratch.key_membership);
+    const Rows query_membership = memberships(params_.query_membership, n);
+    const Rows key_membership = memberships(params_.key_membership, m);
+    result.bf16_memberships =
+        params_.bf16_memberships && !result.is_dense && gains_by_bf16(shape, *result.graph);
+    if (result.bf16_memberships) {
+      result.query_membership_bf16 = rounded(query_membership, n, scratch.query_membership_bf16);
+      result.key_membership_bf16 = rounded(key_membership, m, scratch.key_membership_bf16);
+    } else {
+      result.query_membership =
+          scratch.query_membership.view(query_membership, n, shape.clusters, padded_clusters_);
+      result.key_membership =
+          scratch.key_membership.view(key_membership, m, shape.clusters, padded_clusters_);
+    }
     result.grad_query = head_rows(params_.grad_query, batch, head);
     result.grad_key = head_rows(params_.grad_key, batch, head);
     result.grad_value = head_rows(params_.grad_value, batch, head);
@@ -102,8 +120,9 @@ class BackwardCall {
             RowScratch& scratch) const {
     reserve(scratch);
     if (tile.first_key == 0) cursors.start(head.cells, tile);
-    edges.start(head.cells, tile, cursors);
+    edges.start(head.cells, tile, cursors, head.bf16_memberships);
     backward_tile_rows(head, tile, cursors, edges, scratch);
+    if (head.bf16_memberships) bf16_tile_rows(head, tile, cursors, edges);
     cursors.advance();
   }
 
@@ -113,6 +132,7 @@ class BackwardCall {
             RowScratch& scratch) const {
     reserve(scratch);
     backward_tile_keys(head, tile, edges, scratch);
+    if (head.bf16_memberships) bf16_tile_keys(head, tile, edges);
   }
 
  private:

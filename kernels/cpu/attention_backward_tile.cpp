@@ -7,6 +7,7 @@
 #include "kernels/cpu/attention_dropout-inl.h"
 #include "kernels/cpu/attention_edges-inl.h"
 #include "kernels/cpu/attention_estimator-inl.h"
+#include "kernels/cpu/bf16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {
@@ -21,6 +22,7 @@ struct TileRow {
   const float* gates;          ///< null: all open, but for the diagonal if it was forced
   const float* probabilities;  ///< q; null unless TRAPEZOID asks
   float output_gain;           ///< dO . O
+  std::uint16_t* gradients;    ///< where G goes if memberships are bfloat16; else null
 };
 
 /// The values of the edges from `begin` on; zeros beyond the row's last one.
@@ -41,6 +43,15 @@ HWY_INLINE Vector apply_gates(const TileRow& row, bool diagonal_forced,
   const auto on_diagonal = hn::Eq(hn::LoadU(integers, tile_columns),
                                   hn::Set(integers, static_cast<std::int32_t>(row.index)));
   return hn::IfThenZeroElse(hn::RebindMask(kFloats, on_diagonal), gradient);
+}
+
+/// G of the edges from `begin` on as it is summed. Lanes beyond the row's last edge are overwritten
+/// by the next row.
+HWY_INLINE Vector note_gradient(const TileRow& row, std::int64_t begin, Vector gradient) {
+  if (row.gradients == nullptr) return gradient;
+  const bf16::Word rounded = bf16::rounded(gradient);
+  bf16::store_upper_halves(rounded, row.gradients + begin);
+  return hn::BitCast(kFloats, rounded);
 }
 
 /// Computes what each edge of the row passes on (kEdgeWords words) into scratch.edge_values().
@@ -69,7 +80,8 @@ void edge_values(const BackwardHead& head, const TileRow& row, const RowScratch&
       edges.probability = load_edges(row, row.probabilities, begin);
     }
     const EdgeGradients gradients = edge_gradients(constants, edges);
-    const Vector estimate = apply_gates(row, diagonal_forced, columns, begin, gradients.estimate);
+    const Vector estimate = note_gradient(
+        row, begin, apply_gates(row, diagonal_forced, columns, begin, gradients.estimate));
     hn::StoreInterleaved4(gradients.grad_score, gradients.weight, estimate, row_bits, kFloats,
                           values + kEdgeWords * begin);
   }
@@ -97,7 +109,7 @@ void probe_values(const BackwardHead& head, const TileRow& row, const RowScratch
     Vector gradient =
         trapezoid_of_probes(score, log_sum_exp, gain, load_edges(row, row.probabilities, begin),
                             static_cast<float>(head.estimator.probe_rate));
-    gradient = apply_gates(row, false, columns, begin, gradient);
+    gradient = note_gradient(row, begin, apply_gates(row, false, columns, begin, gradient));
     hn::StoreInterleaved4(zero, zero, gradient, row_bits, kFloats, values + kEdgeWords * begin);
   }
 }
@@ -127,6 +139,11 @@ void find_output_gains(const BackwardHead& head, const Tile& tile, const RowScra
   }
 }
 
+/// Whether the sums of features and of memberships are as wide as one another, and share loads.
+bool sums_run_together(const BackwardHead& head) {
+  return !head.cells.are_probes && !head.bf16_memberships && head.head_dim == head.clusters;
+}
+
 /// The rows' side of a tile: dQ, T and the edges' values, sorted by key into `edges`.
 template <int kVectors>
 void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors& cursors,
@@ -137,7 +154,9 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
   const float* values = scratch.edge_values();
   const bool first = tile.first_key == 0;
   const bool add = !first || cells.are_probes;
+  const bool together = sums_run_together(head);
   if (first) find_output_gains(head, tile, scratch, cursors.output_gains());
+  std::uint16_t* gradients = head.bf16_memberships ? edges.gradients() : nullptr;
   for (std::int64_t i = tile.first_row; i < tile.last_row; ++i) {
     const std::int64_t begin = cursors.begins()[i - tile.first_row];
     const TileRow row = {
@@ -146,8 +165,10 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
         .columns = cells.columns + begin,
         .gates = cells.gates == nullptr ? nullptr : cells.gates + begin,
         .probabilities = cells.probabilities == nullptr ? nullptr : cells.probabilities + begin,
-        .output_gain = cursors.output_gains()[i - tile.first_row]};
+        .output_gain = cursors.output_gains()[i - tile.first_row],
+        .gradients = gradients};
     if (add && row.count == 0) continue;
+    if (gradients != nullptr) gradients += row.count;
     if (cells.are_probes) {
       probe_values<kVectors>(head, row, scratch);
     } else if (row.count > 0) {
@@ -161,19 +182,18 @@ void backward_rows(const BackwardHead& head, const Tile& tile, const RowCursors&
     const RowSum query = {.weights = values, .rows = head.key, .sum = head.grad_query[i]};
     const RowSum product = {
         .weights = values + 2, .rows = head.key_membership, .sum = head.query_product[i]};
-    if (cells.are_probes) {
-      RowSum product_sums[] = {product};
-      add_to_rows(product_sums, index, row.count, head.clusters, head.padded_clusters, add,
-                  scratch);
-    } else if (head.head_dim == head.clusters) {
+    if (together) {
       RowSum sums[] = {query, product};
       add_to_rows(sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
     } else {
-      RowSum query_sums[] = {query};
-      RowSum product_sums[] = {product};
-      add_to_rows(query_sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
-      add_to_rows(product_sums, index, row.count, head.clusters, head.padded_clusters, add,
-                  scratch);
+      if (!cells.are_probes) {
+        RowSum sums[] = {query};
+        add_to_rows(sums, index, row.count, head.head_dim, head.padded_dim, add, scratch);
+      }
+      if (!head.bf16_memberships) {
+        RowSum sums[] = {product};
+        add_to_rows(sums, index, row.count, head.clusters, head.padded_clusters, add, scratch);
+      }
     }
     for (std::int64_t e = 0; e < row.count; ++e) {
       const std::int64_t place = places[row.columns[e] - tile.first_key]++;
@@ -194,6 +214,7 @@ void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& e
                   const RowScratch& scratch) {
   const std::int64_t* ends = edges.cursors();
   const bool add = tile.first_row > 0 || head.cells.are_probes;
+  const bool together = sums_run_together(head);
   std::int64_t begin = 0;
   for (std::int64_t j = tile.first_key; j < tile.last_key; ++j) {
     const std::int64_t count = ends[j - tile.first_key] - begin;
@@ -206,17 +227,18 @@ void BackwardKeys(const BackwardHead& head, const Tile& tile, const TileEdges& e
         .weights = values + 1, .rows = head.grad_output, .sum = head.grad_value[j]};
     const RowSum product = {
         .weights = values + 2, .rows = head.query_membership, .sum = head.key_product[j]};
-    if (head.cells.are_probes) {
-      RowSum product_sums[] = {product};
-      add_to_rows(product_sums, index, count, head.clusters, head.padded_clusters, add, scratch);
-    } else if (head.head_dim == head.clusters) {
+    if (together) {
       RowSum sums[] = {key, value, product};
       add_to_rows(sums, index, count, head.head_dim, head.padded_dim, add, scratch);
-    } else {
-      RowSum feature_sums[] = {key, value};
-      RowSum product_sums[] = {product};
-      add_to_rows(feature_sums, index, count, head.head_dim, head.padded_dim, add, scratch);
-      add_to_rows(product_sums, index, count, head.clusters, head.padded_clusters, add, scratch);
+      continue;
+    }
+    if (!head.cells.are_probes) {
+      RowSum sums[] = {key, value};
+      add_to_rows(sums, index, count, head.head_dim, head.padded_dim, add, scratch);
+    }
+    if (!head.bf16_memberships) {
+      RowSum sums[] = {product};
+      add_to_rows(sums, index, count, head.clusters, head.padded_clusters, add, scratch);
     }
   }
 }

@@ -73,7 +73,7 @@ void RowCursors::start(const CellRows& cells, const Tile& tile) {
   std::copy_n(cells.row_offsets + tile.first_row, count, begins_.data());
 }
 
-void TileEdges::start(const CellRows& cells, const Tile& tile, const RowCursors& rows) {
+void TileEdges::start(const CellRows& cells, const Tile& tile, const RowCursors& rows, bool bf16) {
   const std::int64_t keys = tile.last_key - tile.first_key;
   std::int64_t* cursors = cursors_.reserve(static_cast<std::size_t>(keys));
   std::fill(cursors, cursors + keys, 0);
@@ -95,6 +95,7 @@ void TileEdges::start(const CellRows& cells, const Tile& tile, const RowCursors&
     sum += count;
   }
   values_.reserve(static_cast<std::size_t>(kEdgeWords * sum));
+  if (bf16) gradients_.reserve(static_cast<std::size_t>(sum));
 }
 
 }  // namespace sbm::kernels::cpu

@@ -79,16 +79,19 @@ class TileEdges {
  public:
   /// Finds the ends of the rows in the tile and where each key's edges start. Throws
   /// std::bad_alloc.
-  void start(const CellRows& cells, const Tile& tile, const RowCursors& rows);
+  void start(const CellRows& cells, const Tile& tile, const RowCursors& rows, bool bf16);
 
   /// Where the next edge of key first_key + j goes, in edges; whoever puts one there increases it.
   /// When all edges have their place, it is where the edges of that key end.
   [[nodiscard]] std::int64_t* cursors() const { return cursors_.data(); }
   [[nodiscard]] float* values() const { return values_.data(); }
+  /// With `bf16`: G of the edges, row after row, rounded to bfloat16.
+  [[nodiscard]] std::uint16_t* gradients() const { return gradients_.data(); }
 
  private:
   AlignedBuffer<std::int64_t> cursors_;
   AlignedBuffer<float> values_;
+  AlignedBuffer<std::uint16_t> gradients_;
 };
 
 }  // namespace sbm::kernels::cpu

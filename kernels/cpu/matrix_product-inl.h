@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "hwy/highway.h"
+#include "kernels/cpu/bf16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sbm::kernels::cpu {
@@ -32,6 +33,23 @@ constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(Floats())
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = kLanes == 16 ? 4 : 2;
 constexpr std::int64_t kTileColumns = kTileVectors * kLanes;
+
+/// How a tile adds up: products of floats, or of the two bfloat16 numbers that each float's bits
+/// hold (bf16::pair_of).
+struct FloatStep {
+  static constexpr bool kPairs = false;
+  static HWY_INLINE Vector add(Vector factor, Vector column, Vector sum) {
+    return hn::MulAdd(factor, column, sum);
+  }
+};
+template <bool kNative>
+struct Bf16Step {
+  static constexpr bool kPairs = true;
+  static HWY_INLINE Vector add(Vector factor, Vector column, Vector sum) {
+    return bf16::add_pair_products<kNative>(hn::BitCast(bf16::kWords, factor),
+                                            hn::BitCast(bf16::kWords, column), sum);
+  }
+};
 
 /// Element (r, i) of the left matrix is data[r * row_stride + i * inner_stride].
 struct Left {
@@ -72,7 +90,7 @@ inline void pack_panel(const float* from, std::int64_t row_stride, std::int64_t 
 }
 
 /// kRows rows and kVectors vectors of columns of left times right.
-template <int kRows, int kVectors>
+template <typename Step, int kRows, int kVectors>
 HWY_NOINLINE void multiply_tile(const Left& left, const Right& right, std::int64_t inner,
                                 const Output& output) {
   Vector sums[kRows][kVectors];
@@ -87,7 +105,7 @@ HWY_NOINLINE void multiply_tile(const Left& left, const Right& right, std::int64
     for (int r = 0; r < kRows; ++r) {
       const Vector factor = hn::Set(kFloats, factors[r * left.row_stride]);
       for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = hn::MulAdd(factor, columns[v], sums[r][v]);
+        sums[r][v] = Step::add(factor, columns[v], sums[r][v]);
       }
     }
   }
@@ -115,29 +133,30 @@ HWY_NOINLINE void multiply_tile(const Left& left, const Right& right, std::int64
 }
 
 /// As above for `rows` <= kTileRows rows.
-template <int kVectors>
+template <typename Step, int kVectors>
 HWY_INLINE void multiply_rows(std::int64_t rows, const Left& left, const Right& right,
                               std::int64_t inner, const Output& output) {
   switch (rows) {
     case 1:
-      return multiply_tile<1, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, 1, kVectors>(left, right, inner, output);
     case 2:
-      return multiply_tile<2, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, 2, kVectors>(left, right, inner, output);
     case 3:
-      return multiply_tile<3, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, 3, kVectors>(left, right, inner, output);
     case 4:
-      return multiply_tile<4, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, 4, kVectors>(left, right, inner, output);
     case 5:
-      return multiply_tile<5, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, 5, kVectors>(left, right, inner, output);
     default:
-      return multiply_tile<kTileRows, kVectors>(left, right, inner, output);
+      return multiply_tile<Step, kTileRows, kVectors>(left, right, inner, output);
   }
 }
 
 /// output [rows, output.columns] (+)= left [rows, inner] times right [inner, output.columns]. The
-/// sum over `inner` runs from first to last for every element.
-inline void multiply(std::int64_t rows, std::int64_t inner, const Left& left, const Right& right,
-                     const Output& output) {
+/// sum over `inner` runs from first to last for every element; with Bf16Step `inner` counts pairs.
+template <typename Step = FloatStep>
+void multiply(std::int64_t rows, std::int64_t inner, const Left& left, const Right& right,
+              const Output& output) {
   for (std::int64_t c = 0; c < output.columns;) {
     const std::int64_t vectors = (output.columns - c + kLanes - 1) / kLanes;
     const Right panel = {right.data + c, right.stride};
@@ -148,11 +167,11 @@ inline void multiply(std::int64_t rows, std::int64_t inner, const Left& left, co
       const Output tile = {output.data + r * output.stride + c, output.stride, output.columns - c,
                            output.add};
       if (width == kTileVectors) {
-        multiply_rows<kTileVectors>(height, block, panel, inner, tile);
+        multiply_rows<Step, kTileVectors>(height, block, panel, inner, tile);
       } else if (width == 2) {
-        multiply_rows<2>(height, block, panel, inner, tile);
+        multiply_rows<Step, 2>(height, block, panel, inner, tile);
       } else {
-        multiply_rows<1>(height, block, panel, inner, tile);
+        multiply_rows<Step, 1>(height, block, panel, inner, tile);
       }
     }
     c += width * kLanes;

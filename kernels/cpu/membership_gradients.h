@@ -22,6 +22,9 @@ struct MembershipGradientParams {
   float* key_product = nullptr;             ///< [batch, heads, keys, clusters]: in R, out R S
   /// [heads, clusters, clusters]: out Qhat^T T, summed over the batch; written whole
   float* block_gradient = nullptr;
+  /// Round the factors to bfloat16 (nearest, ties to even) and sum their products in float: the
+  /// gradients of random numbers are then within 5e-3 of their norm.
+  bool bf16 = false;
 };
 
 /// dQhat = T S^T, dKhat = R S, dS = Qhat^T T. Every element has one owner and its sum an order that

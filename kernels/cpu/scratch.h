@@ -51,6 +51,16 @@ struct Rows {
   [[nodiscard]] const float* operator[](std::int64_t row) const { return data + row * stride; }
 };
 
+/// Rows of memberships rounded to bfloat16.
+struct HalfRows {
+  const std::uint16_t* data = nullptr;
+  std::int64_t stride = 0;
+
+  [[nodiscard]] const std::uint16_t* operator[](std::int64_t row) const {
+    return data + row * stride;
+  }
+};
+
 /// Rows as they lie when their width is whole vectors, else a copy padded with zeros.
 class PaddedRows {
  public:

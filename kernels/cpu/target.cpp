@@ -48,6 +48,15 @@ std::vector<std::string> target_names() {
   return names;
 }
 
+bool has_bf16_products() {
+#if HWY_ARCH_X86
+  static const bool has = __builtin_cpu_supports("avx512bf16") != 0;
+  return has;
+#else
+  return false;
+#endif
+}
+
 const char* target_name() {
   apply_target_override();
   const std::int64_t targets = hwy::SupportedTargets();

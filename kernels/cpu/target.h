@@ -14,6 +14,10 @@ void apply_target_override();
 /// The names that SBM_CPU_TARGET may have; none where there is but one instruction set.
 std::vector<std::string> target_names();
 
+/// Whether the processor multiplies pairs of bfloat16 numbers (AVX-512 BF16). Kernels use that with
+/// the widest instruction set only.
+bool has_bf16_products();
+
 /// The instruction set that the kernels run on here, e.g. "AVX3", after the override.
 const char* target_name();
 

@@ -1,6 +1,6 @@
 // Times the edge-list attention on one head and thread:
 //   attention_bench [n=2048] [head_dim=32] [clusters=32] [density=0.25] [dropout=0] [repeats=20]
-//                   [path=0: by density, 1: dense tiles, 2: along the edges]
+//                   [path=0: by density, 1: dense tiles, 2: along the edges] [bf16=0]
 // prints the fastest forward, backward and k-wide products of the repeats.
 
 #include <algorithm>
@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   const double dropout = argument(argc, argv, 5, 0.0);
   const auto repeats = static_cast<int>(argument(argc, argv, 6, 20));
   const auto path = static_cast<sbm::kernels::AttentionPath>(argument(argc, argv, 7, 0));
+  const bool bf16 = argument(argc, argv, 8, 0) != 0;
 
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
@@ -96,6 +97,7 @@ int main(int argc, char** argv) {
                                                       .grad_output = in(grad_output),
                                                       .query_membership = query_membership.get(),
                                                       .key_membership = key_membership.get(),
+                                                      .bf16_memberships = bf16,
                                                       .grad_query = out(grad_query),
                                                       .grad_key = out(grad_key),
                                                       .grad_value = out(grad_value),
@@ -114,7 +116,8 @@ int main(int argc, char** argv) {
       .block_matrix = block.get(),
       .query_product = query_product.get(),
       .key_product = key_product.get(),
-      .block_gradient = block_gradient.get()};
+      .block_gradient = block_gradient.get(),
+      .bf16 = bf16};
   sbm::kernels::SerialExecutor executor;
   bool ok = true;
   const double forward_ms =

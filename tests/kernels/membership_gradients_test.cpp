@@ -10,6 +10,8 @@
 
 #include "hwy/highway.h"
 #include "tests/kernels/attention_problem.h"
+#include "tests/kernels/bf16.h"
+#include "tests/kernels/sampler_targets.h"
 #include "tests/kernels/thread_executor.h"
 
 namespace sbm::kernels {
@@ -33,7 +35,14 @@ GuardedFloats random_floats(std::int64_t count, std::mt19937& generator) {
   return floats;
 }
 
-std::vector<double> doubles(const GuardedFloats& floats) { return {floats.begin(), floats.end()}; }
+/// The numbers, or what is left of them in bfloat16.
+std::vector<double> doubles(const GuardedFloats& floats, bool bf16) {
+  std::vector<double> numbers(floats.begin(), floats.end());
+  for (double& number : numbers) {
+    if (bf16) number = testing::to_bf16(number);
+  }
+  return numbers;
+}
 
 /// left [rows, inner] times right [inner, columns], by element functions.
 template <typename Left, typename Right>
@@ -49,8 +58,9 @@ void add_product(std::int64_t rows, std::int64_t inner, std::int64_t columns, co
 /// A random problem and its answers in double precision.
 class GradientProblem {
  public:
-  explicit GradientProblem(const Sizes& sizes)
+  explicit GradientProblem(const Sizes& sizes, bool bf16 = false)
       : sizes_(sizes),
+        bf16_(bf16),
         generator_(static_cast<unsigned>(sizes.queries * 1000 + sizes.clusters)),
         membership_(random_floats(query_count(), generator_)),
         block_(random_floats(block_count(), generator_)),
@@ -60,10 +70,10 @@ class GradientProblem {
         key_gradient_(static_cast<std::size_t>(key_count())),
         block_gradient_(static_cast<std::size_t>(block_count())) {
     const std::int64_t k = sizes.clusters;
-    const std::vector<double> membership = doubles(membership_);
-    const std::vector<double> block = doubles(block_);
-    const std::vector<double> query_product = doubles(query_product_);
-    const std::vector<double> key_product = doubles(key_product_);
+    const std::vector<double> membership = doubles(membership_, bf16);
+    const std::vector<double> block = doubles(block_, bf16);
+    const std::vector<double> query_product = doubles(query_product_, bf16);
+    const std::vector<double> key_product = doubles(key_product_, bf16);
     for (std::int64_t graph = 0; graph < sizes.batch * sizes.heads; ++graph) {
       const double* s = block.data() + graph % sizes.heads * k * k;
       const double* q = membership.data() + graph * sizes.queries * k;
@@ -100,7 +110,8 @@ class GradientProblem {
                                                      .block_matrix = block_.data(),
                                                      .query_product = query.data(),
                                                      .key_product = key.data(),
-                                                     .block_gradient = block.data()},
+                                                     .block_gradient = block.data(),
+                                                     .bf16 = bf16_},
                                                     executor);
     EXPECT_TRUE(status.ok()) << status.message();
     std::vector<float> all(query.begin(), query.end());
@@ -142,6 +153,7 @@ class GradientProblem {
   }
 
   Sizes sizes_;
+  bool bf16_;
   std::mt19937 generator_;
   GuardedFloats membership_, block_, query_product_, key_product_;
   std::vector<double> query_gradient_, key_gradient_, block_gradient_;
@@ -151,26 +163,34 @@ TEST(MembershipGradients, EveryClusterCountOnEveryInstructionSet) {
   for (const std::int64_t k :
        {1, 2, 5, 8, 15, 16, 17, 31, 32, 48, 63, 64, 65, 100, 128, 200, 256}) {
     SCOPED_TRACE(k);
-    GradientProblem problem(
-        {.batch = 2, .heads = 2, .queries = k % 2 == 0 ? 139 : 7, .keys = 13, .clusters = k});
-    for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-      hwy::SetSupportedTargetsForTest(target);
+    const Sizes sizes = {
+        .batch = 2, .heads = 2, .queries = k % 2 == 0 ? 139 : 7, .keys = 13, .clusters = k};
+    GradientProblem problem(sizes);
+    GradientProblem rounded(sizes, true);
+    for (const std::int64_t target : testing::supported_targets()) {
+      const testing::ForcedTarget forced(target);
       SCOPED_TRACE(hwy::TargetName(target));
       SerialExecutor executor;
       problem.expect_matches(problem.run(executor), 1e-6);
+      const std::vector<float> found = rounded.run(executor);
+      rounded.expect_matches(found, 1e-6);
+      // One number that sums cancel to may be further off.
+      problem.expect_matches(found, k == 1 ? 3e-2 : 5e-3);
     }
-    hwy::SetSupportedTargetsForTest(0);
   }
 }
 
 TEST(MembershipGradients, TheSameBitsFromAnyNumberOfThreads) {
-  GradientProblem problem({.batch = 2, .heads = 3, .queries = 500, .keys = 401, .clusters = 100});
-  SerialExecutor serial;
-  const std::vector<float> expected = problem.run(serial);
-  for (const int threads : {2, 3}) {
-    ThreadExecutor executor(threads);
-    const std::vector<float> found = problem.run(executor);
-    EXPECT_EQ(std::memcmp(found.data(), expected.data(), expected.size() * sizeof(float)), 0);
+  for (const bool bf16 : {false, true}) {
+    GradientProblem problem({.batch = 2, .heads = 3, .queries = 500, .keys = 401, .clusters = 100},
+                            bf16);
+    SerialExecutor serial;
+    const std::vector<float> expected = problem.run(serial);
+    for (const int threads : {2, 3}) {
+      ThreadExecutor executor(threads);
+      const std::vector<float> found = problem.run(executor);
+      EXPECT_EQ(std::memcmp(found.data(), expected.data(), expected.size() * sizeof(float)), 0);
+    }
   }
 }
 
