@@ -26,6 +26,7 @@ struct AttentionOptions {
   int threads = 1;
   int repeats = 9;
   bool published = false;
+  bool bf16 = false;
   bool sweep = false;
   std::string svg;  ///< file for the chart of the sweep; empty: none
   bool calibrate = false;
@@ -58,6 +59,10 @@ std::string as_row(const trainer::AttentionTimes& times) {
     row += fmt::format("{:>12.1f} ms{:>8.1f} x{:>15}", 1000.0 * times.published->seconds,
                        times.published->ratio, as_mebibytes(times.published->peak_bytes));
   }
+  if (times.bf16) {
+    row += fmt::format("{:>12.1f} ms{:>10.3f}{:>10.3f}", 1000.0 * times.bf16->seconds,
+                       times.bf16->ratio, times.bf16->to_float);
+  }
   return row + "\n";
 }
 
@@ -68,6 +73,12 @@ nlohmann::json as_json(const trainer::AttentionTimes& times, double mean_probabi
                  {"ratio", times.published->ratio},
                  {"peak_bytes", as_json(times.published->peak_bytes)}};
   }
+  nlohmann::json bf16 = nullptr;
+  if (times.bf16) {
+    bf16 = {{"seconds", times.bf16->seconds},
+            {"ratio", times.bf16->ratio},
+            {"to_float", times.bf16->to_float}};
+  }
   return {{"mean_probability", mean_probability},
           {"density", times.density},
           {"sbm_seconds", times.sbm_seconds},
@@ -76,7 +87,8 @@ nlohmann::json as_json(const trainer::AttentionTimes& times, double mean_probabi
           {"input_bytes", times.input_bytes},
           {"peak_bytes", as_json(times.peak_bytes)},
           {"state_bytes", as_json(times.state_bytes)},
-          {"published", published}};
+          {"published", published},
+          {"bf16", bf16}};
 }
 
 nlohmann::json as_json(const AttentionOptions& options) {
@@ -174,17 +186,18 @@ int run_attention(const AttentionOptions& options) {
   if (!options.json) {
     std::cout << fmt::format(
         "{} tokens, batch {}, {} heads of {}, {} clusters, {} thread{}; medians of {}\n"
-        "{:>11}{:>15}{:>15}{:>10}{:>15}{}\n",
+        "{:>11}{:>15}{:>15}{:>10}{:>15}{}{}\n",
         sizes.tokens, sizes.batch, sizes.heads, sizes.head_dim, sizes.clusters, options.threads,
         options.threads == 1 ? "" : "s", options.repeats, "density", "SBM step", "full step",
         "ratio", "SBM peak",
         options.published ? fmt::format("{:>15}{:>10}{:>15}", "published", "to SBM", "its peak")
-                          : "");
+                          : "",
+        options.bf16 ? fmt::format("{:>15}{:>10}{:>10}", "bf16 step", "ratio", "to SBM") : "");
   }
   nlohmann::json results = nlohmann::json::array();
   for (const double density : options.densities) {
     const trainer::AttentionTimes times =
-        trainer::time_attention(sizes, density, options.repeats, options.published);
+        trainer::time_attention(sizes, density, options.repeats, options.published, options.bf16);
     if (options.json) {
       results.push_back(as_json(times, density));
     } else {
@@ -233,10 +246,12 @@ void add_bench_command(CLI::App& program, Action& action) {
   CLI::Option* published =
       attention->add_flag("--published", options->published,
                           "The published dense method too, in plain LibTorch operations");
+  CLI::Option* bf16 = attention->add_flag("--bf16-memberships", options->bf16,
+                                          "Steps with model.attention.bf16_memberships too");
   CLI::Option* sweep = attention->add_flag("--sweep", options->sweep,
                                            "Growth of a step from 2,048 to 65,536 tokens instead");
   // Lengths and densities are the sweep's own, and the others would be passed over.
-  sweep->excludes(tokens)->excludes(density)->excludes(published);
+  sweep->excludes(tokens)->excludes(density)->excludes(published)->excludes(bf16);
   attention->add_option("--edges-per-row", options->edges_per_row, "Of --sweep, in the mean")
       ->check(CLI::Range(0.0, 2048.0))
       ->needs(sweep)
@@ -246,7 +261,7 @@ void add_bench_command(CLI::App& program, Action& action) {
   CLI::Option* calibrate = attention->add_flag(
       "--calibrate", options->calibrate,
       "Suggest the share of edges from which heads of these sizes go by tiles on this machine");
-  calibrate->excludes(density)->excludes(published)->excludes(sweep);
+  calibrate->excludes(density)->excludes(published)->excludes(bf16)->excludes(sweep);
   CLI::Option* goals = attention->add_flag(
       "--goals", options->goals, "All figures of docs/performance.md that have a goal, beside it");
   // The goals say of which sizes.

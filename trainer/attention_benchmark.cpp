@@ -53,15 +53,17 @@ class Inputs {
     }
   }
 
-  [[nodiscard]] kernels::torch::SbmAttentionResult sbm_forward(kernels::AttentionPath path) const {
-    return kernels::torch::sbm_attention(query_, key_, value_, query_membership_, key_membership_,
-                                         block_matrix_, {}, {}, mask_keys_, {}, {}, {},
-                                         {.exploration = 0.0, .path = path});
+  [[nodiscard]] kernels::torch::SbmAttentionResult sbm_forward(kernels::AttentionPath path,
+                                                               bool bf16 = false) const {
+    return kernels::torch::sbm_attention(
+        query_, key_, value_, query_membership_, key_membership_, block_matrix_, {}, {}, mask_keys_,
+        {}, {}, {}, {.exploration = 0.0, .path = path, .bf16_memberships = bf16});
   }
 
   /// Edges over cells of the step.
-  double sbm_step(kernels::AttentionPath path = kernels::AttentionPath::kAuto) const {
-    const auto result = sbm_forward(path);
+  double sbm_step(kernels::AttentionPath path = kernels::AttentionPath::kAuto,
+                  bool bf16 = false) const {
+    const auto result = sbm_forward(path, bf16);
     result.output.sum().backward();
     const at::Tensor counts = result.edge_counts.flatten(0, 1).sum(0);
     return (counts[0] + counts[1]).item<double>() / counts[2].item<double>();
@@ -138,7 +140,7 @@ std::optional<std::int64_t> state_of(const Inputs& inputs) {
 }  // namespace
 
 AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
-                              bool published) {
+                              bool published, bool bf16) {
   if (repeats < 1) throw InternalError("attention benchmark: expected repeats > 0");
   const Inputs inputs(sizes, density);
   AttentionTimes times;
@@ -148,6 +150,7 @@ AttentionTimes time_attention(const AttentionSizes& sizes, double density, int r
   times.peak_bytes = peak_of(inputs, [&] { inputs.sbm_step(); });
   times.state_bytes = state_of(inputs);
   std::vector<double> sbm_seconds, full_seconds, ratios, published_seconds, published_ratios;
+  std::vector<double> bf16_seconds, bf16_ratios, bf16_to_float;
   if (published) {
     inputs.published_step();
     times.published.emplace().peak_bytes = peak_of(inputs, [&] { inputs.published_step(); });
@@ -156,6 +159,12 @@ AttentionTimes time_attention(const AttentionSizes& sizes, double density, int r
     sbm_seconds.push_back(seconds([&] { inputs.sbm_step(); }));
     full_seconds.push_back(seconds([&] { inputs.full_step(); }));
     ratios.push_back(sbm_seconds.back() / full_seconds.back());
+    if (bf16) {
+      bf16_seconds.push_back(
+          seconds([&] { inputs.sbm_step(kernels::AttentionPath::kAuto, true); }));
+      bf16_ratios.push_back(bf16_seconds.back() / full_seconds.back());
+      bf16_to_float.push_back(bf16_seconds.back() / sbm_seconds.back());
+    }
     if (!published) continue;
     published_seconds.push_back(seconds([&] { inputs.published_step(); }));
     published_ratios.push_back(published_seconds.back() / sbm_seconds.back());
@@ -163,6 +172,11 @@ AttentionTimes time_attention(const AttentionSizes& sizes, double density, int r
   times.sbm_seconds = median(sbm_seconds);
   times.full_seconds = median(full_seconds);
   times.ratio = median(ratios);
+  if (bf16) {
+    times.bf16 = {.seconds = median(bf16_seconds),
+                  .ratio = median(bf16_ratios),
+                  .to_float = median(bf16_to_float)};
+  }
   if (published) {
     times.published->seconds = median(published_seconds);
     times.published->ratio = median(published_ratios);

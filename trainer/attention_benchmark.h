@@ -15,6 +15,13 @@ struct AttentionSizes {
   std::int64_t clusters = 128;
 };
 
+/// Steps with SbmAttentionOptions::bf16_memberships.
+struct Bf16Times {
+  double seconds = 0.0;   ///< median of a step
+  double ratio = 0.0;     ///< median of bf16 over full, each of one repeat
+  double to_float = 0.0;  ///< median of bf16 over SBM in float, each of one repeat
+};
+
 /// The published dense method (published_attention()) on the same inputs.
 struct PublishedTimes {
   double seconds = 0.0;                    ///< median of a step
@@ -35,16 +42,17 @@ struct AttentionTimes {
   /// What a step keeps between forward and backward beyond its inputs: output and edges.
   std::optional<std::int64_t> state_bytes;
   std::optional<PublishedTimes> published;  ///< when it was asked for
+  std::optional<Bf16Times> bf16;            ///< when it was asked for
 };
 
 /// Times whole steps (sampling, forward, backward, products with the memberships) beside LibTorch's
 /// full attention, forward and backward, on the same random queries, keys and values: in turn in
 /// one process, so that the ratio holds when the machine's speed drifts. The masks' probabilities
 /// are `density` in the mean, in [0, 1]. Uses at::get_num_threads() threads; seeds LibTorch's
-/// generator. With `published`, the published dense method takes its turn too. Throws InternalError
-/// unless repeats > 0.
+/// generator. With `published`, the published dense method takes its turn too, with `bf16` steps
+/// with memberships in bfloat16. Throws InternalError unless repeats > 0.
 AttentionTimes time_attention(const AttentionSizes& sizes, double density, int repeats,
-                              bool published = false);
+                              bool published = false, bool bf16 = false);
 
 /// A step on either path at one density.
 struct PathTimes {

@@ -67,6 +67,7 @@ kernels::torch::SbmAttentionOptions attention_options(const Attention& attention
   options.dropout = training ? attention.dropout() : 0.0;
   options.path = path_of(attention.path());
   options.dense_from = attention.dense_from();
+  options.bf16_memberships = attention.bf16_memberships();
   return options;
 }
 

@@ -159,6 +159,10 @@ void check_attention(const Attention& attention, Checker& checker) {
                   "from a generator that is not keyed to the sample",
                   std::to_string(attention.dropout()));
   }
+  if (attention.type() == Attention::FULL && attention.bf16_memberships()) {
+    checker.wrong(path + "bf16_memberships",
+                  "false with attention.type FULL, which has no memberships", "true");
+  }
 }
 
 void check_model(const Model& model, Checker& checker) {
@@ -225,6 +229,11 @@ void check_runtime(const Config& config, Checker& checker) {
   checker.whole("checkpoint.every_steps", config.checkpoint().every_steps(), 0, kMostSteps);
   checker.whole("checkpoint.keep_last", config.checkpoint().keep_last(), 1, 1000000);
   const Runtime& runtime = config.runtime();
+  if (runtime.device() == Runtime::CUDA && config.model().attention().bf16_memberships()) {
+    checker.wrong("model.attention.bf16_memberships",
+                  "false with runtime.device CUDA: only the CPU's products round memberships",
+                  "true");
+  }
   if (runtime.device() == Runtime::CUDA) {
     checker.wrong("runtime.device", "AUTO or CPU", "CUDA, which this program was built without");
   }

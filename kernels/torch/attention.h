@@ -20,6 +20,9 @@ struct SbmAttentionOptions {
   double dropout = 0.0;
   AttentionPath path = AttentionPath::kAuto;
   double dense_from = 0.0;  ///< of kAuto, as in AttentionShape
+  /// The k-wide products of the backward in bfloat16, as in cpu::BackwardParams and
+  /// cpu::MembershipGradientParams. CPU only.
+  bool bf16_memberships = false;
 };
 
 struct SbmAttentionResult {

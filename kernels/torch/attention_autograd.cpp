@@ -36,12 +36,12 @@ class Attention final : public ::torch::autograd::Function<Attention> {
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
                                double clip, double probe_rate, double dropout, std::int64_t path,
-                               double dense_from) {
+                               double dense_from, bool bf16_memberships) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     auto [output, edge_counts, log_sum_exp, graphs] = dispatch_attention(
         query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
         mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops, exploration,
-        estimator, clip, probe_rate, dropout, path, dense_from);
+        estimator, clip, probe_rate, dropout, path, dense_from, bf16_memberships);
     context->save_for_backward({query, key, value, query_membership, key_membership, block_matrix,
                                 output, log_sum_exp, dropout_keys.value_or(at::Tensor()),
                                 density_gradient.value_or(at::Tensor())});
@@ -52,6 +52,7 @@ class Attention final : public ::torch::autograd::Function<Attention> {
     context->saved_data["dropout"] = dropout;
     context->saved_data["path"] = path;
     context->saved_data["dense_from"] = dense_from;
+    context->saved_data["bf16_memberships"] = bf16_memberships;
     context->mark_non_differentiable({edge_counts, log_sum_exp});
     context->set_materialize_grads(false);
     *sampled = std::move(graphs);
@@ -65,18 +66,18 @@ class Attention final : public ::torch::autograd::Function<Attention> {
     auto& data = context->saved_data;
     const auto graphs = data["graphs"].toCustomClass<SampledGraphs>();
     std::tie(gradients[1], gradients[2], gradients[3], gradients[4], gradients[5], gradients[6]) =
-        dispatch_attention_backward(grad_outputs[0], saved[0], saved[1], saved[2], saved[3],
-                                    saved[4], saved[5], saved[6], saved[7], graphs, saved[8],
-                                    saved[9], data["estimator"].toInt(), data["clip"].toDouble(),
-                                    data["probe_rate"].toDouble(), data["dropout"].toDouble(),
-                                    data["path"].toInt(), data["dense_from"].toDouble());
+        dispatch_attention_backward(
+            grad_outputs[0], saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6],
+            saved[7], graphs, saved[8], saved[9], data["estimator"].toInt(),
+            data["clip"].toDouble(), data["probe_rate"].toDouble(), data["dropout"].toDouble(),
+            data["path"].toInt(), data["dense_from"].toDouble(), data["bf16_memberships"].toBool());
     // LibTorch frees saved tensors now, but not saved_data; the edges would outlive them.
     if (!::torch::autograd::get_current_graph_task_keep_graph()) data.erase("graphs");
     return gradients;
   }
 
  private:
-  static constexpr std::size_t kArguments = 22;  // of forward, the context aside
+  static constexpr std::size_t kArguments = 23;  // of forward, the context aside
 };
 
 // Puts gradients into the graph of whoever asked for create_graph: they can be used and returned,
@@ -103,19 +104,20 @@ AttentionOutputs attention_autograd(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path, double dense_from) {
+    double probe_rate, double dropout, std::int64_t path, double dense_from,
+    bool bf16_memberships) {
   if (!wants_gradient({query, key, value, query_membership, key_membership, block_matrix})) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     return dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
                               query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
                               density_gradient, law, self_loops, exploration, estimator, clip,
-                              probe_rate, dropout, path, dense_from);
+                              probe_rate, dropout, path, dense_from, bf16_memberships);
   }
   SampledGraphsHandle graphs;
   const variable_list outputs = Attention::apply(
       &graphs, query, key, value, query_membership, key_membership, block_matrix, query_valid,
       key_valid, mask_keys, probe_keys, dropout_keys, density_gradient, law, self_loops,
-      exploration, estimator, clip, probe_rate, dropout, path, dense_from);
+      exploration, estimator, clip, probe_rate, dropout, path, dense_from, bf16_memberships);
   return {outputs[0], outputs[1], outputs[2], std::move(graphs)};
 }
 
@@ -125,7 +127,7 @@ AttentionGradients attention_backward_autograd(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path, double dense_from) {
+    double dropout, std::int64_t path, double dense_from, bool bf16_memberships) {
   variable_list gradients(6);
   {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
@@ -133,7 +135,7 @@ AttentionGradients attention_backward_autograd(
         dispatch_attention_backward(grad_output, query, key, value, query_membership,
                                     key_membership, block_matrix, output, log_sum_exp, graphs,
                                     dropout_keys, density_gradient, estimator, clip, probe_rate,
-                                    dropout, path, dense_from);
+                                    dropout, path, dense_from, bf16_memberships);
   }
   const variable_list sources = {grad_output,      query,          key,         value,
                                  query_membership, key_membership, block_matrix};

@@ -47,7 +47,7 @@ AttentionOutputs attention_cpu(const at::Tensor& query, const at::Tensor& key,
                                const OptionalTensor& density_gradient, std::int64_t law,
                                std::int64_t self_loops, double exploration, std::int64_t estimator,
                                double /*clip*/, double probe_rate, double dropout,
-                               std::int64_t path, double dense_from) {
+                               std::int64_t path, double dense_from, bool /*bf16_memberships*/) {
   const AttentionSizes sizes = check_attention(
       query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
       mask_keys, dropout_keys, density_gradient, dropout, Precisions::kFloat);
@@ -113,7 +113,7 @@ AttentionGradients attention_backward_cpu(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path, double dense_from) {
+    double dropout, std::int64_t path, double dense_from, bool bf16_memberships) {
   const AttentionSizes sizes = check_attention_backward(
       grad_output, query, key, value, query_membership, key_membership, block_matrix, output,
       log_sum_exp, dropout_keys, density_gradient, dropout, Precisions::kFloat);
@@ -159,6 +159,7 @@ AttentionGradients attention_backward_cpu(
                head_tensor(dense_grad_output, dense_grad_output.const_data_ptr<float>(), 2, 1),
            .query_membership = dense_query_membership.const_data_ptr<float>(),
            .key_membership = dense_key_membership.const_data_ptr<float>(),
+           .bf16_memberships = bf16_memberships,
            .grad_query = head_tensor(grad_query, grad_query.mutable_data_ptr<float>()),
            .grad_key = head_tensor(grad_key, grad_key.mutable_data_ptr<float>()),
            .grad_value = head_tensor(grad_value, grad_value.mutable_data_ptr<float>()),
@@ -178,7 +179,8 @@ AttentionGradients attention_backward_cpu(
                                  .block_matrix = dense_block_matrix.const_data_ptr<float>(),
                                  .query_product = query_product.mutable_data_ptr<float>(),
                                  .key_product = key_product.mutable_data_ptr<float>(),
-                                 .block_gradient = grad_block_matrix.mutable_data_ptr<float>()},
+                                 .block_gradient = grad_block_matrix.mutable_data_ptr<float>(),
+                                 .bf16 = bf16_memberships},
                                 executor));
   return {grad_query, grad_key, grad_value, query_product, key_product, grad_block_matrix};
 }

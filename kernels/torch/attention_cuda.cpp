@@ -48,6 +48,12 @@ std::shared_ptr<const DeviceGraphs> sample(CUstream_st* stream, const cuda::Path
   return std::make_shared<const DeviceGraphs>(std::move(graphs));
 }
 
+void refuse_bf16_memberships(bool bf16_memberships) {
+  TORCH_CHECK(!bf16_memberships,
+              "bf16_memberships: expected false on a GPU, whose products with memberships are in ",
+              "float, found true");
+}
+
 }  // namespace
 
 AttentionOutputs attention_on_stream(
@@ -57,7 +63,9 @@ AttentionOutputs attention_on_stream(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double /*clip*/,
-    double probe_rate, double dropout, std::int64_t path, double dense_from) {
+    double probe_rate, double dropout, std::int64_t path, double dense_from,
+    bool bf16_memberships) {
+  refuse_bf16_memberships(bf16_memberships);
   const AttentionSizes sizes = check_attention(
       query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
       mask_keys, dropout_keys, density_gradient, dropout, Precisions::kFloatOrBfloat16);
@@ -148,7 +156,8 @@ AttentionGradients attention_backward_on_stream(
     const at::Tensor& log_sum_exp, const SampledGraphsHandle& graphs,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient,
     std::int64_t estimator, double clip, double probe_rate, double dropout, std::int64_t path,
-    double dense_from) {
+    double dense_from, bool bf16_memberships) {
+  refuse_bf16_memberships(bf16_memberships);
   const AttentionSizes sizes = check_attention_backward(
       grad_output, query, key, value, query_membership, key_membership, block_matrix, output,
       log_sum_exp, dropout_keys, density_gradient, dropout, Precisions::kFloatOrBfloat16);

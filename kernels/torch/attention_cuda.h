@@ -20,9 +20,10 @@ AttentionOutputs attention_on_stream(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path, double dense_from);
+    double probe_rate, double dropout, std::int64_t path, double dense_from, bool bf16_memberships);
 
-/// sbm::attention_backward. The products with S are LibTorch's, in float.
+/// sbm::attention_backward. Both refuse bf16_memberships. The products with S are LibTorch's, in
+/// float.
 AttentionGradients attention_backward_on_stream(
     CUstream_st* stream, const at::Tensor& grad_output, const at::Tensor& query,
     const at::Tensor& key, const at::Tensor& value, const at::Tensor& query_membership,
@@ -30,7 +31,7 @@ AttentionGradients attention_backward_on_stream(
     const at::Tensor& log_sum_exp, const SampledGraphsHandle& graphs,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient,
     std::int64_t estimator, double clip, double probe_rate, double dropout, std::int64_t path,
-    double dense_from);
+    double dense_from, bool bf16_memberships);
 
 /// sbm::keyed_dropout: the bits of the CPU's in float; input and output may be bfloat16 too.
 at::Tensor keyed_dropout_on_stream(CUstream_st* stream, const at::Tensor& input,

@@ -30,14 +30,15 @@ AttentionOutputs attention_autocast_cuda(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path, double dense_from) {
+    double probe_rate, double dropout, std::int64_t path, double dense_from,
+    bool bf16_memberships) {
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCUDA);
   const at::ScalarType type = autocast_precision(at::autocast::get_autocast_dtype(at::kCUDA));
   return dispatch_attention(
       as(type, query), as(type, key), as(type, value), as(at::kFloat, query_membership),
       as(at::kFloat, key_membership), as(at::kFloat, block_matrix), query_valid, key_valid,
       mask_keys, probe_keys, dropout_keys, as(at::kFloat, density_gradient), law, self_loops,
-      exploration, estimator, clip, probe_rate, dropout, path, dense_from);
+      exploration, estimator, clip, probe_rate, dropout, path, dense_from, bf16_memberships);
 }
 
 at::Tensor keyed_dropout_autocast_cuda(const at::Tensor& input, const at::Tensor& keys,

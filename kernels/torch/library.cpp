@@ -19,7 +19,7 @@ TORCH_LIBRARY(sbm, library) {
       "Tensor mask_keys, Tensor? probe_keys, Tensor? dropout_keys, Tensor? density_gradient, int "
       "law, int self_loops, "
       "float exploration, int estimator, float clip, float probe_rate, float dropout, int path, "
-      "float dense_from) -> "
+      "float dense_from, bool bf16_memberships=False) -> "
       "(Tensor output, Tensor edge_counts, Tensor log_sum_exp, "
       "__torch__.torch.classes.sbm.SampledGraphs graphs)");
   library.def(
@@ -27,8 +27,8 @@ TORCH_LIBRARY(sbm, library) {
       "Tensor query_membership, Tensor key_membership, Tensor block_matrix, Tensor output, "
       "Tensor log_sum_exp, __torch__.torch.classes.sbm.SampledGraphs graphs, "
       "Tensor? dropout_keys, Tensor? density_gradient, int estimator, float clip, "
-      "float probe_rate, float dropout, int path, float dense_from) -> (Tensor grad_query, Tensor "
-      "grad_key, "
+      "float probe_rate, float dropout, int path, float dense_from, "
+      "bool bf16_memberships=False) -> (Tensor grad_query, Tensor grad_key, "
       "Tensor grad_value, Tensor grad_query_membership, Tensor grad_key_membership, "
       "Tensor grad_block_matrix)");
   library.def("keyed_dropout(Tensor input, Tensor keys, float probability) -> Tensor");
@@ -93,12 +93,13 @@ AttentionOutputs dispatch_attention(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path, double dense_from) {
+    double probe_rate, double dropout, std::int64_t path, double dense_from,
+    bool bf16_memberships) {
   static const auto attention = find_operator<AttentionSignature>("sbm::attention");
   return attention.call(query, key, value, query_membership, key_membership, block_matrix,
                         query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
                         density_gradient, law, self_loops, exploration, estimator, clip, probe_rate,
-                        dropout, path, dense_from);
+                        dropout, path, dense_from, bf16_memberships);
 }
 
 AttentionGradients dispatch_attention_backward(
@@ -107,11 +108,11 @@ AttentionGradients dispatch_attention_backward(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path, double dense_from) {
+    double dropout, std::int64_t path, double dense_from, bool bf16_memberships) {
   static const auto backward = find_operator<AttentionBackwardSignature>("sbm::attention_backward");
   return backward.call(grad_output, query, key, value, query_membership, key_membership,
                        block_matrix, output, log_sum_exp, graphs, dropout_keys, density_gradient,
-                       estimator, clip, probe_rate, dropout, path, dense_from);
+                       estimator, clip, probe_rate, dropout, path, dense_from, bf16_memberships);
 }
 
 at::Tensor dispatch_keyed_dropout(const at::Tensor& input, const at::Tensor& keys,
@@ -132,7 +133,8 @@ SbmAttentionResult sbm_attention(
       mask_keys, probe_keys, dropout_keys, density_gradient, static_cast<std::int64_t>(options.law),
       static_cast<std::int64_t>(options.self_loops), options.exploration,
       static_cast<std::int64_t>(options.estimator), options.clip, options.probe_rate,
-      options.dropout, static_cast<std::int64_t>(options.path), options.dense_from);
+      options.dropout, static_cast<std::int64_t>(options.path), options.dense_from,
+      options.bf16_memberships);
   return {.output = std::move(output), .edge_counts = std::move(edge_counts)};
 }
 

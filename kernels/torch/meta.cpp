@@ -16,7 +16,8 @@ AttentionOutputs attention_meta(const at::Tensor& query, const at::Tensor& key,
                                 const OptionalTensor& density_gradient, std::int64_t /*law*/,
                                 std::int64_t /*self_loops*/, double /*exploration*/,
                                 std::int64_t estimator, double /*clip*/, double /*probe_rate*/,
-                                double dropout, std::int64_t /*path*/, double /*dense_from*/) {
+                                double dropout, std::int64_t /*path*/, double /*dense_from*/,
+                                bool /*bf16_memberships*/) {
   const AttentionSizes sizes = check_attention(
       query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
       mask_keys, dropout_keys, density_gradient, dropout, Precisions::kFloatOrBfloat16);
@@ -35,7 +36,8 @@ AttentionGradients attention_backward_meta(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& /*graphs*/, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t /*estimator*/, double /*clip*/,
-    double /*probe_rate*/, double dropout, std::int64_t /*path*/, double /*dense_from*/) {
+    double /*probe_rate*/, double dropout, std::int64_t /*path*/, double /*dense_from*/,
+    bool /*bf16_memberships*/) {
   check_attention_backward(grad_output, query, key, value, query_membership, key_membership,
                            block_matrix, output, log_sum_exp, dropout_keys, density_gradient,
                            dropout, Precisions::kFloatOrBfloat16);

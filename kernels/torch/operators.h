@@ -32,7 +32,7 @@ AttentionOutputs dispatch_attention(
     const OptionalTensor& key_valid, const at::Tensor& mask_keys, const OptionalTensor& probe_keys,
     const OptionalTensor& dropout_keys, const OptionalTensor& density_gradient, std::int64_t law,
     std::int64_t self_loops, double exploration, std::int64_t estimator, double clip,
-    double probe_rate, double dropout, std::int64_t path, double dense_from);
+    double probe_rate, double dropout, std::int64_t path, double dense_from, bool bf16_memberships);
 
 /// sbm::attention_backward. grad_output and output are [batch, queries, heads, head_dim].
 AttentionGradients dispatch_attention_backward(
@@ -41,7 +41,7 @@ AttentionGradients dispatch_attention_backward(
     const at::Tensor& block_matrix, const at::Tensor& output, const at::Tensor& log_sum_exp,
     const SampledGraphsHandle& graphs, const OptionalTensor& dropout_keys,
     const OptionalTensor& density_gradient, std::int64_t estimator, double clip, double probe_rate,
-    double dropout, std::int64_t path, double dense_from);
+    double dropout, std::int64_t path, double dense_from, bool bf16_memberships);
 
 /// sbm::keyed_dropout; always a new tensor.
 at::Tensor dispatch_keyed_dropout(const at::Tensor& input, const at::Tensor& keys,

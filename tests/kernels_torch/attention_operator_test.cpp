@@ -66,6 +66,34 @@ TEST(AttentionOperator, SavesNothingWithoutGradients) {
   EXPECT_EQ(std::get<3>(problem.run_operator()).use_count(), 1U);
 }
 
+// Enough edges a token for T and R to be rounded too.
+TEST(AttentionOperator, RoundsMembershipsOnRequest) {
+  AttentionProblem problem =
+      random_problem({.queries = 150, .keys = 150, .head_dim = 8, .clusters = 48}, 8);
+  problem.options.exploration = 0.3;
+  const at::Tensor grad_output = randn_on_device({2, 150, 3, 8});
+  const std::vector<at::Tensor> exact = output_and_gradients(problem, grad_output);
+  problem.options.bf16_memberships = true;
+  if (!test_device().is_cpu()) {
+    EXPECT_THAT(error_of([&] { problem.run(); }),
+                HasSubstr("bf16_memberships: expected false on a GPU"));
+    return;
+  }
+  const std::vector<at::Tensor> rounded = output_and_gradients(problem, grad_output);
+  ASSERT_EQ(exact.size(), 7U);
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    SCOPED_TRACE(i);
+    const double distance = (rounded[i] - exact[i]).norm().item<double>();
+    const double norm = exact[i].norm().item<double>();
+    if (i < 4) {
+      EXPECT_EQ(distance, 0.0);
+      continue;
+    }
+    EXPECT_LE(distance, 1e-2 * norm);
+    EXPECT_GE(distance, 1e-4 * norm);
+  }
+}
+
 // The same numbers through any strides: transposed projections, a slice of a fused projection, rows
 // that are not dense.
 TEST(AttentionOperator, ReadsAnyStrides) {

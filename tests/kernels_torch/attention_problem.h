@@ -43,13 +43,13 @@ struct AttentionProblem {
   }
   /// The operator itself, with the edges and the log-sum-exp that run() drops.
   [[nodiscard]] AttentionOutputs run_operator() const {
-    return dispatch_attention(query, key, value, query_membership, key_membership, block_matrix,
-                              query_valid, key_valid, mask_keys, probe_keys, dropout_keys,
-                              density_gradient, static_cast<std::int64_t>(options.law),
-                              static_cast<std::int64_t>(options.self_loops), options.exploration,
-                              static_cast<std::int64_t>(options.estimator), options.clip,
-                              options.probe_rate, options.dropout,
-                              static_cast<std::int64_t>(options.path), options.dense_from);
+    return dispatch_attention(
+        query, key, value, query_membership, key_membership, block_matrix, query_valid, key_valid,
+        mask_keys, probe_keys, dropout_keys, density_gradient,
+        static_cast<std::int64_t>(options.law), static_cast<std::int64_t>(options.self_loops),
+        options.exploration, static_cast<std::int64_t>(options.estimator), options.clip,
+        options.probe_rate, options.dropout, static_cast<std::int64_t>(options.path),
+        options.dense_from, options.bf16_memberships);
   }
 };
 

@@ -26,7 +26,8 @@ AttentionOutputs forward(const Operator& attention, const AttentionProblem& prob
                    problem.density_gradient, static_cast<std::int64_t>(options.law),
                    static_cast<std::int64_t>(options.self_loops), options.exploration,
                    static_cast<std::int64_t>(options.estimator), options.clip, options.probe_rate,
-                   options.dropout, static_cast<std::int64_t>(options.path), options.dense_from);
+                   options.dropout, static_cast<std::int64_t>(options.path), options.dense_from,
+                   options.bf16_memberships);
 }
 
 template <class Operator>
@@ -38,7 +39,8 @@ AttentionGradients backward(const Operator& attention, const AttentionProblem& p
                    problem.key_membership, problem.block_matrix, output, log_sum_exp, graphs,
                    problem.dropout_keys, problem.density_gradient,
                    static_cast<std::int64_t>(options.estimator), options.clip, options.probe_rate,
-                   options.dropout, static_cast<std::int64_t>(options.path), options.dense_from);
+                   options.dropout, static_cast<std::int64_t>(options.path), options.dense_from,
+                   options.bf16_memberships);
 }
 
 const auto on_device = [](const auto&... arguments) {

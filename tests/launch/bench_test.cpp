@@ -22,6 +22,7 @@ TEST(Bench, AttentionAnswersForEachDensity) {
   std::vector<std::string> as_json = command;
   as_json.push_back("--json");
   as_json.push_back("--published");
+  as_json.push_back("--bf16-memberships");
   const Outcome outcome = run(as_json);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto answer = nlohmann::json::parse(outcome.out);
@@ -37,6 +38,9 @@ TEST(Bench, AttentionAnswersForEachDensity) {
     }
     EXPECT_GT(result["published"]["seconds"].get<double>(), 0.0);
     EXPECT_GT(result["published"]["ratio"].get<double>(), 0.0);
+    for (const char* positive : {"seconds", "ratio", "to_float"}) {
+      EXPECT_GT(result["bf16"][positive].get<double>(), 0.0) << positive;
+    }
     EXPECT_TRUE(result["peak_bytes"].is_null() || result["peak_bytes"].get<std::int64_t>() >= 0);
   }
   const Outcome table = run(command);
@@ -67,7 +71,7 @@ TEST(Bench, SweepShowsTheGrowth) {
   EXPECT_NE(svg.find(">65536</text>"), std::string::npos);
   EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--edges-per-row=4"}).code, 2);
   EXPECT_EQ(run({SBM_PROGRAM, "bench", "attention", "--svg=x.svg"}).code, 2);
-  for (const char* option : {"--tokens=64", "--density=0.1", "--published"}) {
+  for (const char* option : {"--tokens=64", "--density=0.1", "--published", "--bf16-memberships"}) {
     const Outcome both = run({SBM_PROGRAM, "bench", "attention", "--sweep", option});
     EXPECT_EQ(both.code, 2) << option;
     EXPECT_NE(both.err.find("excludes"), std::string::npos) << both.err;

@@ -240,6 +240,22 @@ TEST(Validation, RefusesWhatIsNotBuiltYet) {
                           HasSubstr("runtime.device: expected AUTO or CPU")));
 }
 
+TEST(Validation, RoundsMembershipsOnlyWhereThereAreSomeAndOnTheCpu) {
+  Config config = parse_config(kSmall, "test");
+  Attention* attention = config.mutable_model()->mutable_attention();
+  attention->set_bf16_memberships(true);
+  EXPECT_THAT(config_problems(config), IsEmpty());
+  attention->set_type(Attention::FULL);
+  EXPECT_THAT(config_problems(config),
+              ElementsAre(HasSubstr("model.attention.bf16_memberships: expected false with "
+                                    "attention.type FULL")));
+  attention->set_type(Attention::SBM);
+  config.mutable_runtime()->set_device(Runtime::CUDA);
+  EXPECT_THAT(config_problems(config),
+              testing::Contains(HasSubstr("model.attention.bf16_memberships: expected false with "
+                                          "runtime.device CUDA")));
+}
+
 TEST(Validation, LooksAtGeneratedDataOnlyWhenDataAreGenerated) {
   Config config = parse_config(kSmall, "test");
   config.mutable_data()->mutable_listops()->set_max_length(501);
