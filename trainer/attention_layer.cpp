@@ -123,8 +123,9 @@ AttentionLayerOutput AttentionLayer::sbm_attention(const at::Tensor& query, cons
   AttentionLayerOutput result;
   result.expected_density = expected_density(learned, valid);
   // The sampler would only see a NaN; here it still has a meaning. The density sums over every
-  // membership, so it is finite exactly when all of them are.
-  if (!result.expected_density.isfinite().all().item<bool>()) {
+  // membership, so it is finite exactly when all of them are. Looking at it would stop a device:
+  // there whoever reads the results looks.
+  if (query.is_cpu() && !result.expected_density.isfinite().all().item<bool>()) {
     throw DivergenceError("layer " + std::to_string(layer_) +
                           ": expected finite memberships, found NaN or infinity");
   }
@@ -151,10 +152,11 @@ AttentionLayerOutput AttentionLayer::full_attention(const at::Tensor& query, con
                                                     const at::Tensor& value,
                                                     const EncoderInput& input) const {
   std::optional<at::Tensor> key_mask;
-  if (!input.valid.all().item<bool>()) key_mask = input.valid.unsqueeze(1).unsqueeze(1);
+  if (!input.unpadded) key_mask = input.valid.unsqueeze(1).unsqueeze(1);
   AttentionLayerOutput result;
   result.output = at::scaled_dot_product_attention(query, key, value, key_mask).transpose(1, 2);
-  result.expected_density = at::ones({query.size(0), heads_}, at::kFloat);
+  result.expected_density =
+      at::ones({query.size(0), heads_}, query.options().dtype(at::kFloat).requires_grad(false));
   const at::Tensor lengths = input.valid.sum(1);
   const at::Tensor cells = lengths * lengths;
   result.edge_counts = at::stack({cells, at::zeros_like(cells), cells}, -1)

@@ -7,7 +7,7 @@
 
 namespace sbm::trainer {
 
-/// The two parts of each sample as sequences of their own.
+/// The two parts of each sample as sequences of their own; or, with empty lists, samples of one.
 struct Documents {
   std::vector<std::uint64_t> sample_ids;
   std::vector<std::uint32_t> sequences;

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "kernels/torch/attention.h"
-#include "trainer/documents.h"
 #include "trainer/random_keys.h"
 #include "trainer/shown_tokens.h"
+#include "trainer/upload.h"
 
 namespace sbm::trainer {
 namespace {
@@ -128,7 +128,6 @@ at::Tensor Encoder::feed_forward(const Block& block, const at::Tensor& hidden,
 }
 
 at::Tensor Encoder::encode(const EncoderInput& input, const LayerVisitor& visit) const {
-  check(input);
   at::Tensor hidden = embed(input);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
@@ -177,12 +176,31 @@ at::Tensor Encoder::head(const at::Tensor& hidden, const EncoderInput& input) co
                     logits_bias_);
 }
 
-EncoderOutput Encoder::forward(const EncoderInput& input) const {
+void Encoder::put_on_device(EncoderInput& input) const {
+  input.unpadded = input.valid.all().item<bool>();
+  for (at::Tensor* tensor : {&input.tokens, &input.valid, &input.first_lengths, &input.places}) {
+    *tensor = upload(*tensor, device());
+  }
+}
+
+PreparedInput Encoder::prepare(const EncoderInput& input) const {
+  PreparedInput prepared;
+  if (shape_.parts == SampleParts::kDocuments) {
+    prepared = split_documents(input, model_.max_length());
+  } else {
+    prepared.input = input;
+  }
+  prepared.input.valid = shown_tokens(model_, prepared.input);
+  check(prepared.input);
+  put_on_device(prepared.input);
+  return prepared;
+}
+
+EncoderOutput Encoder::forward(const EncoderInput& input) const { return forward(prepare(input)); }
+
+EncoderOutput Encoder::forward(const PreparedInput& prepared) const {
   const bool apart = shape_.parts == SampleParts::kDocuments;
-  Documents documents;
-  if (apart) documents = split_documents(input, model_.max_length());
-  EncoderInput sequences = apart ? documents.input : input;
-  sequences.valid = shown_tokens(model_, sequences);
+  const EncoderInput& sequences = prepared.input;
   std::vector<at::Tensor> densities;
   std::vector<at::Tensor> counts;
   const at::Tensor hidden = encode(sequences, [&](const AttentionLayerOutput& attention) {
@@ -203,6 +221,8 @@ std::vector<Memberships> Encoder::memberships(const EncoderInput& input) const {
   if (model_.attention().type() == Attention::FULL) return layers;
   EncoderInput shown = input;
   shown.valid = shown_tokens(model_, input);
+  check(shown);
+  put_on_device(shown);
   static_cast<void>(encode(shown, [&](const AttentionLayerOutput& attention) {
     layers.push_back(attention.memberships);
   }));

@@ -8,6 +8,7 @@
 
 #include "trainer/attention_layer.h"
 #include "trainer/config.pb.h"
+#include "trainer/documents.h"
 #include "trainer/encoder_input.h"
 #include "trainer/parameters.h"
 
@@ -23,6 +24,9 @@ struct EncoderOutput {
   at::Tensor edge_counts;
   at::Tensor valid;  ///< bool [sequences, tokens]: what was attended to
 };
+
+/// A micro-batch that Encoder::prepare() found good: the sequences the encoder runs over.
+using PreparedInput = Documents;
 
 /// The SBM-Transformer encoder and its head (docs/method.md): token, learned position and, for
 /// pairs in one sequence, segment embeddings, pre-LN blocks of attention and a GELU MLP, a final
@@ -43,13 +47,22 @@ class Encoder {
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
 
-  /// Throws InternalError on an input of the wrong shape or type, or a sample without tokens.
+  /// Checks `input`, cuts the documents of samples that have two, and puts the tensors on the
+  /// model's device, in the current stream, without waiting for it. The ids stay where they are or
+  /// lie in the result. Throws InternalError on an input of the wrong shape or type, or a sample
+  /// without tokens.
+  [[nodiscard]] PreparedInput prepare(const EncoderInput& input) const;
+
+  /// Never waits for the device.
+  [[nodiscard]] EncoderOutput forward(const PreparedInput& prepared) const;
+  /// Of prepare(input), whose errors it throws.
   [[nodiscard]] EncoderOutput forward(const EncoderInput& input) const;
 
   /// What the masks of each layer are drawn from, control included; empty for FULL. Every row of
   /// `input` is one sequence, also when the model compares documents.
   [[nodiscard]] std::vector<Memberships> memberships(const EncoderInput& input) const;
 
+  [[nodiscard]] at::Device device() const { return token_embedding_.device(); }
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] const ModelShape& shape() const { return shape_; }
 
@@ -57,6 +70,7 @@ class Encoder {
   struct Block;
   using LayerVisitor = std::function<void(const AttentionLayerOutput&)>;
   void check(const EncoderInput& input) const;
+  void put_on_device(EncoderInput& input) const;
   /// The normed hidden states [batch, tokens, embedding_dim]; shows each layer's attention.
   [[nodiscard]] at::Tensor encode(const EncoderInput& input, const LayerVisitor& visit) const;
   [[nodiscard]] at::Tensor embed(const EncoderInput& input) const;

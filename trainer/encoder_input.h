@@ -9,8 +9,9 @@
 
 namespace sbm::trainer {
 
-/// One micro-batch as the encoder takes it. What is random about it follows from the fields below
-/// and the run's seed, never from the position in the batch or the padding.
+/// One micro-batch as the encoder takes it, its tensors in host memory. What is random about it
+/// follows from the fields below and the run's seed, never from the position in the batch or the
+/// padding.
 struct EncoderInput {
   at::Tensor tokens;  ///< int64 [batch, tokens], 0 on padding
   at::Tensor valid;   ///< bool [batch, tokens]; a row has at least one
@@ -22,6 +23,7 @@ struct EncoderInput {
   /// [batch], which sequence of its sample a row is; empty: samples have one.
   std::span<const std::uint32_t> sequences;
   std::int64_t granularity = 0;  ///< of the rows' padding: data::LengthBuckets
+  bool unpadded = false;         ///< `valid` is known to be true everywhere
   std::uint64_t seed = 0;
   std::uint64_t step = 0;  ///< optimiser steps done; 0 in evaluation
   std::uint32_t draw = 0;  ///< 0 in training, 1 + the draw in evaluation

@@ -17,6 +17,7 @@
 #include "trainer/batch_tensors.h"
 #include "trainer/metrics.h"
 #include "trainer/task_metrics.h"
+#include "trainer/upload.h"
 
 namespace sbm::trainer {
 namespace {
@@ -25,7 +26,8 @@ namespace {
 using ScorePairs = std::vector<double>;
 
 void append_scores(const at::Tensor& predicted, const at::Tensor& targets, ScorePairs& pairs) {
-  const at::Tensor rows = at::stack({predicted.flatten(), targets.to(at::kDouble)}, 1).contiguous();
+  const at::Tensor rows =
+      at::stack({predicted.cpu().flatten(), targets.to(at::kDouble)}, 1).contiguous();
   const double* values = rows.const_data_ptr<double>();
   pairs.insert(pairs.end(), values, values + rows.numel());
 }
@@ -59,6 +61,13 @@ std::map<std::string, double> score_metrics_of(const ScorePairs& pairs,
   return score_metrics(predictions, targets);
 }
 
+// Where the model has not looked itself (AttentionLayer).
+void require_finite_memberships(const EncoderOutput& output) {
+  if (output.expected_density.is_cpu()) return;
+  if (output.expected_density.isfinite().all().item<bool>()) return;
+  throw DivergenceError("expected finite memberships, found NaN or infinity");
+}
+
 data::Batch next_batch(data::EvaluationBatches& batches, std::int64_t index,
                        const data::Dataset& dataset, const EvaluationOptions& options) {
   data::Batch batch = batches.batch(index);
@@ -89,9 +98,11 @@ AveragedDraws average_draws(const Encoder& encoder, EncoderInput input,
   PredictionAverage predictions(encoder.shape().labels);
   at::Tensor edge_counts;
   at::Tensor valid;
+  PreparedInput prepared = encoder.prepare(input);
   for (std::int32_t draw = 0; draw < options.draws; ++draw) {
-    input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
-    const EncoderOutput output = encoder.forward(input);
+    prepared.input.draw = static_cast<std::uint32_t>(draw) + 1;  // 0 belongs to training
+    const EncoderOutput output = encoder.forward(prepared);
+    require_finite_memberships(output);
     predictions.add(output.logits);
     edge_counts = draw == 0 ? output.edge_counts : edge_counts + output.edge_counts;
     valid = output.valid;
@@ -121,7 +132,8 @@ EvaluationRecord evaluate(distributed::Communicator& communicator, const Encoder
     const BatchTensors tensors = masked ? masked_tensors(batch) : batch_tensors(batch);
     const AveragedDraws draws = average_draws(encoder, tensors.input, options);
     const std::vector<double> packed =
-        count_totals(labels, draws.predictions, tensors.targets, draws.valid, draws.edge_counts)
+        count_totals(labels, draws.predictions, upload(tensors.targets, encoder.device()),
+                     draws.valid, draws.edge_counts)
             .pack();
     if (labels == data::LabelKind::kScore) {
       append_scores(draws.predictions, tensors.targets, scores);

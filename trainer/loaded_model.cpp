@@ -81,6 +81,7 @@ std::int64_t load_weights(distributed::Communicator& communicator, const LoadReq
                           ModelParameters& parameters) {
   const checkpoint::Restored restored = checkpoint::load(
       communicator, request.checkpoint, parameters.layout(), parameters.weights(), {}, {});
+  parameters.send();
   require_sampler_version(request.checkpoint, restored.sampler_version);
   if (request.data_folder.empty() && restored.data_fingerprint != dataset.fingerprint()) {
     throw DataError(data_folder.string() +

@@ -69,7 +69,10 @@ std::vector<MaskPicture> draw_mask_pictures(const Encoder& encoder, const Encode
                         std::to_string(input.sample_ids.size()));
   }
   const at::NoGradGuard no_gradients;
-  const std::vector<Memberships> layers = encoder.memberships(input);
+  std::vector<Memberships> layers = encoder.memberships(input);
+  for (Memberships& layer : layers) {
+    layer = {layer.query.cpu(), layer.key.cpu(), layer.block.cpu()};
+  }
   EncoderInput shown = input;
   shown.valid = shown_tokens(encoder.model(), input);
   const std::int64_t tokens = std::min(most_tokens, input.valid.sum().item<std::int64_t>());

@@ -29,25 +29,28 @@ double mean(const std::vector<double>& values) {
                static_cast<double>(values.size()));
 }
 
-std::vector<double> to_vector(const at::Tensor& counts) {
-  const at::Tensor flat = counts.to(at::kDouble).flatten().contiguous();
-  const double* values = flat.const_data_ptr<double>();
-  return {values, values + flat.numel()};
-}
+/// The scalars of Totals as tensors without dimensions, in the order of Totals::pack(); those that
+/// stay undefined are 0.
+struct Scalars {
+  at::Tensor loss, correct, targets, samples, tokens;
+  at::Tensor true_positive, false_positive, false_negative, positions;
+};
 
-double count(const at::Tensor& flags) {
-  return static_cast<double>(flags.sum().item<std::int64_t>());
+at::Tensor count(const at::Tensor& flags) { return flags.sum(); }
+
+at::Tensor known(std::int64_t value, const at::Tensor& beside) {
+  return at::full({}, static_cast<double>(value), beside.options().dtype(at::kDouble));
 }
 
 /// `probabilities` double [targets, classes].
-void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, Totals& totals) {
+void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, Scalars& totals) {
   const at::Tensor counted = targets.ne(kIgnoredTarget);
   const at::Tensor chosen = probabilities.gather(1, targets.clamp_min(0).unsqueeze(1)).squeeze(1);
   const at::Tensor losses = at::where(counted, -chosen.clamp_min(kLeastProbability).log(), 0.0);
   const at::Tensor guess = probabilities.argmax(1);
   const at::Tensor guessed_one = guess.eq(1).logical_and(counted);
   const at::Tensor is_one = targets.eq(1);
-  totals.loss = losses.sum().item<double>();
+  totals.loss = losses.sum();
   totals.correct = count(guess.eq(targets).logical_and(counted));
   totals.targets = count(counted);
   totals.true_positive = count(guessed_one.logical_and(is_one));
@@ -55,15 +58,26 @@ void count_classes(const at::Tensor& probabilities, const at::Tensor& targets, T
   totals.false_negative = count(is_one) - totals.true_positive;
 }
 
-/// What does not depend on the kind of the targets.
-void count_inputs(const at::Tensor& valid, const at::Tensor& edge_counts, Totals& totals) {
-  totals.samples = static_cast<double>(edge_counts.size(1));
+/// Adds what does not depend on the kind of the targets, and packs.
+at::Tensor pack(Scalars& totals, const at::Tensor& valid, const at::Tensor& edge_counts) {
+  totals.samples = known(edge_counts.size(1), edge_counts);
   totals.tokens = count(valid);
-  totals.positions = static_cast<double>(valid.numel());
-  const at::Tensor counts = edge_counts.sum(1);  // over the batch: [layers, heads, 3]
-  totals.drawn_edges = to_vector(counts.select(-1, 0));
-  totals.forced_edges = to_vector(counts.select(-1, 1));
-  totals.valid_cells = to_vector(counts.select(-1, 2));
+  totals.positions = known(valid.numel(), valid);
+  std::vector<at::Tensor> parts = {
+      totals.loss,           totals.correct,        totals.targets,
+      totals.samples,        totals.tokens,         totals.true_positive,
+      totals.false_positive, totals.false_negative, totals.positions};
+  for (at::Tensor& part : parts) {
+    part = part.defined() ? part.detach().to(at::kDouble).reshape({1}) : known(0, valid).view({1});
+  }
+  // Over the batch, then kinds first: [3, layers, heads].
+  parts.push_back(edge_counts.sum(1).movedim(-1, 0).to(at::kDouble).flatten());
+  return at::cat(parts);
+}
+
+Totals unpacked(const at::Tensor& packed) {
+  const at::Tensor host = packed.cpu();
+  return Totals::unpack({host.const_data_ptr<double>(), static_cast<std::size_t>(host.numel())});
 }
 
 }  // namespace
@@ -138,28 +152,38 @@ at::Tensor predictions(data::LabelKind labels, const at::Tensor& logits) {
                                            : class_probabilities(logits);
 }
 
-Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
-                    const at::Tensor& valid, const at::Tensor& edge_counts) {
-  Totals totals;
+at::Tensor packed_totals(data::LabelKind labels, const at::Tensor& predicted,
+                         const at::Tensor& targets, const at::Tensor& valid,
+                         const at::Tensor& edge_counts) {
+  Scalars totals;
   if (labels == data::LabelKind::kScore) {
-    totals.loss = squared_error_sum(predicted, targets.to(at::kDouble)).item<double>();
-    totals.targets = static_cast<double>(targets.size(0));
+    totals.loss = squared_error_sum(predicted, targets.to(at::kDouble));
+    totals.targets = known(targets.size(0), targets);
   } else {
     count_classes(predicted.detach().flatten(0, -2).to(at::kDouble), targets.flatten(), totals);
   }
-  count_inputs(valid, edge_counts, totals);
-  return totals;
+  return pack(totals, valid, edge_counts);
+}
+
+Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
+                    const at::Tensor& valid, const at::Tensor& edge_counts) {
+  return unpacked(packed_totals(labels, predicted, targets, valid, edge_counts));
+}
+
+at::Tensor packed_masked_totals(const at::Tensor& loss_sum, const at::Tensor& logits,
+                                const at::Tensor& targets, const at::Tensor& valid,
+                                const at::Tensor& edge_counts) {
+  Scalars totals;
+  totals.loss = loss_sum;
+  totals.correct = count(logits.detach().argmax(1).eq(targets));
+  totals.targets = known(targets.size(0), targets);
+  return pack(totals, valid, edge_counts);
 }
 
 Totals count_masked_totals(const at::Tensor& loss_sum, const at::Tensor& logits,
                            const at::Tensor& targets, const at::Tensor& valid,
                            const at::Tensor& edge_counts) {
-  Totals totals;
-  totals.loss = loss_sum.item<double>();
-  totals.correct = count(logits.detach().argmax(1).eq(targets));
-  totals.targets = static_cast<double>(targets.size(0));
-  count_inputs(valid, edge_counts, totals);
-  return totals;
+  return unpacked(packed_masked_totals(loss_sum, logits, targets, valid, edge_counts));
 }
 
 void PredictionAverage::add(const at::Tensor& logits) {

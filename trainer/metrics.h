@@ -61,12 +61,21 @@ at::Tensor predictions(data::LabelKind labels, const at::Tensor& logits);
 Totals count_totals(data::LabelKind labels, const at::Tensor& predicted, const at::Tensor& targets,
                     const at::Tensor& valid, const at::Tensor& edge_counts);
 
+/// The same numbers as Totals::pack() has them, double, on the device of the tensors given, without
+/// waiting for it.
+at::Tensor packed_totals(data::LabelKind labels, const at::Tensor& predicted,
+                         const at::Tensor& targets, const at::Tensor& valid,
+                         const at::Tensor& edge_counts);
+
 /// The same of one training step of masked language, from what the step has computed anyway: the
 /// probabilities of a whole vocabulary would cost as much again. `loss_sum` a scalar, `logits`
 /// float [targets, vocabulary], `targets` int64 [targets]. Nothing is counted of class 1.
 Totals count_masked_totals(const at::Tensor& loss_sum, const at::Tensor& logits,
                            const at::Tensor& targets, const at::Tensor& valid,
                            const at::Tensor& edge_counts);
+at::Tensor packed_masked_totals(const at::Tensor& loss_sum, const at::Tensor& logits,
+                                const at::Tensor& targets, const at::Tensor& valid,
+                                const at::Tensor& edge_counts);
 
 /// Adds up the predictions of several draws of the same samples and gives their mean.
 class PredictionAverage {

@@ -129,8 +129,9 @@ std::vector<Parameter> list_parameters(const Model& model, const ModelShape& sha
   return listing.take();
 }
 
-at::Tensor view(float* flat, const distributed::FlatLayout::Entry& entry) {
-  return at::from_blob(flat + entry.range.begin, entry.spec.shape, at::kFloat);
+at::Tensor view(float* flat, const distributed::FlatLayout::Entry& entry, at::Device device) {
+  return at::from_blob(flat + entry.range.begin, entry.spec.shape,
+                       at::TensorOptions(at::kFloat).device(device));
 }
 
 // Ranks gather the updated weights into this memory.
@@ -151,7 +152,8 @@ std::vector<ParameterSpec> parameter_specs(const Model& model, const ModelShape&
   return specs;
 }
 
-ModelParameters::ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed)
+ModelParameters::ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed,
+                                 at::Device device)
     : shape_(shape),
       layout_(parameter_specs(model, shape)),
       flat_(zeros_in_lasting_memory(layout_.size())) {
@@ -165,8 +167,16 @@ ModelParameters::ModelParameters(const Model& model, const ModelShape& shape, st
     initialise(entry.spec.name, parameters[i].initial, seed,
                weights().subspan(static_cast<std::size_t>(entry.range.begin),
                                  static_cast<std::size_t>(entry.range.size())));
-    views_[entry.spec.name] = view(flat, entry).set_requires_grad(true);
   }
+  used_ = flat_.to(device);
+  for (const auto& entry : layout_.entries()) {
+    views_[entry.spec.name] =
+        view(used_.mutable_data_ptr<float>(), entry, used_.device()).set_requires_grad(true);
+  }
+}
+
+void ModelParameters::send() {
+  if (!used_.is_same(flat_)) used_.copy_(flat_);
 }
 
 std::span<float> ModelParameters::weights() {
@@ -189,7 +199,7 @@ void ModelParameters::bind_gradients(std::span<float> gradient) {
                         " elements, found " + std::to_string(gradient.size()));
   }
   for (const auto& entry : layout_.entries()) {
-    views_.at(entry.spec.name).mutable_grad() = view(gradient.data(), entry);
+    views_.at(entry.spec.name).mutable_grad() = view(gradient.data(), entry, used_.device());
   }
 }
 

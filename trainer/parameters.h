@@ -42,13 +42,15 @@ struct ModelShape {
 std::vector<distributed::ParameterSpec> parameter_specs(const Model& model,
                                                         const ModelShape& shape);
 
-/// The weights of a model: one flat 64-byte aligned buffer laid out by FlatLayout, and a tensor
-/// view of each parameter in it. Whoever writes the buffer (optimiser, checkpoint) changes the
-/// model.
+/// The weights of a model: one flat 64-byte aligned buffer in host memory laid out by FlatLayout,
+/// and a tensor view of each parameter in it. Whoever writes the buffer (optimiser, checkpoint)
+/// changes the model. On a device the views are of a copy there, to which send() takes the buffer.
 class ModelParameters {
  public:
-  /// Initialised from `seed` as the published code does (docs/parameters.md).
-  ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed);
+  /// Initialised from `seed` as the published code does (docs/parameters.md), with the same bits on
+  /// every device.
+  ModelParameters(const Model& model, const ModelShape& shape, std::uint64_t seed,
+                  at::Device device = at::kCPU);
   ModelParameters(const ModelParameters&) = delete;
   ModelParameters& operator=(const ModelParameters&) = delete;
 
@@ -56,19 +58,22 @@ class ModelParameters {
   [[nodiscard]] const ModelShape& shape() const { return shape_; }
   [[nodiscard]] std::span<float> weights();
   [[nodiscard]] std::span<const float> weights() const;
+  /// Makes what was written to weights() the model's, on its device too. Nothing to do on the CPU.
+  void send();
 
   /// The parameter called `name`, float, requires_grad. Throws InternalError when there is none.
   [[nodiscard]] const at::Tensor& get(const std::string& name) const;
 
   /// Makes backward accumulate into `gradient` (layout().size() floats, e.g. GradientReducer::leaf)
-  /// from now on: the .grad of each parameter becomes a view of it. The memory must outlive the
-  /// use; clearing it between micro-batches is the caller's.
+  /// from now on: the .grad of each parameter becomes a view of it. The memory lies on the model's
+  /// device and must outlive the use; clearing it between micro-batches is the caller's.
   void bind_gradients(std::span<float> gradient);
 
  private:
   ModelShape shape_;
   distributed::FlatLayout layout_;
-  at::Tensor flat_;
+  at::Tensor flat_;  ///< in host memory
+  at::Tensor used_;  ///< what the views are of: flat_, or its copy on the device
   std::map<std::string, at::Tensor> views_;
 };
 

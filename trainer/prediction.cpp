@@ -37,7 +37,7 @@ class Lines {
       : labels_(labels),
         batch_(batch),
         names_(names),
-        probabilities_(predictions.contiguous()),
+        probabilities_(predictions.cpu().contiguous()),
         chosen_(probabilities_.argmax(-1).contiguous()) {
     if (labels_ != data::LabelKind::kScore && probabilities_.size(-1) != std::ssize(names)) {
       throw InternalError(

@@ -4,6 +4,8 @@
 
 #include <bit>
 
+#include "trainer/upload.h"
+
 namespace sbm::trainer {
 namespace {
 
@@ -21,6 +23,10 @@ void name_row(const EncoderInput& input, std::size_t row, StreamId& id) {
   id.sequence = input.sequences.empty() ? 0 : input.sequences[row];
 }
 
+at::Tensor beside_tokens(const EncoderInput& input, const at::Tensor& keys) {
+  return input.tokens.defined() ? upload(keys, input.tokens.device()) : keys;
+}
+
 }  // namespace
 
 at::Tensor graph_keys(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer,
@@ -36,7 +42,7 @@ at::Tensor graph_keys(const EncoderInput& input, StreamPurpose purpose, std::int
       *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
     }
   }
-  return keys;
+  return beside_tokens(input, keys);
 }
 
 at::Tensor sample_keys(const EncoderInput& input, StreamPurpose purpose, std::int64_t layer,
@@ -49,7 +55,7 @@ at::Tensor sample_keys(const EncoderInput& input, StreamPurpose purpose, std::in
     name_row(input, row, id);
     *out++ = std::bit_cast<std::int64_t>(stream_key(input.seed, id));
   }
-  return keys;
+  return beside_tokens(input, keys);
 }
 
 at::Tensor mask_keys(const EncoderInput& input, std::int64_t layer, std::int64_t heads) {

@@ -7,7 +7,8 @@
 #include "base/random_stream.h"
 #include "trainer/encoder_input.h"
 
-// The Philox keys of a micro-batch as tensors, int64 with the bits of PhiloxKey.
+// The Philox keys of a micro-batch as tensors, int64 with the bits of PhiloxKey, on the device of
+// the micro-batch. They are computed by the host, which knows ids and step, for each pass anew.
 namespace sbm::trainer {
 
 /// Uses of kResidualDropout within a layer.
