@@ -2,8 +2,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,17 +14,13 @@
 
 #include "kernels/cpu/target.h"
 #include "launch/command.h"
+#include "launch/finding.h"
+#include "launch/gpu_findings.h"
 #include "launch/print_json.h"
 #include "launch/version.h"
 
 namespace sbm::launch {
 namespace {
-
-struct Finding {
-  std::string subject;
-  bool good = true;
-  std::string text;
-};
 
 double gibibytes(double bytes) { return bytes / (1024.0 * 1024.0 * 1024.0); }
 
@@ -72,9 +70,10 @@ Finding ranks(Session& session) {
 }
 
 int run_doctor(Session& session, bool json) {
-  const std::vector<Finding> findings = {
-      processors(), memory(),       shared_memory(),
-      run_disk(),   ranks(session), {"GPU", true, "this build computes on the CPU only"}};
+  std::vector<Finding> findings = {processors(), memory(), shared_memory(), run_disk(),
+                                   ranks(session)};
+  std::ranges::move(gpu_findings(session.communicator(), trainer::find_gpus()),
+                    std::back_inserter(findings));
   if (!session.is_first_rank()) return kDone;
   bool good = true;
   nlohmann::json all = nlohmann::json::object();

@@ -17,6 +17,8 @@
 #include "launch/exit_code.h"
 #include "launch/rank_log.h"
 #include "launch/rank_table.h"
+#include "trainer/device_choice.h"
+#include "trainer/gpus.h"
 
 namespace sbm::launch {
 namespace {
@@ -70,6 +72,12 @@ int threads_of_a_rank(distributed::Communicator& communicator, int configured) {
   return static_cast<int>(std::max<std::int64_t>(1, bound ? usable : usable / ranks_here));
 }
 
+// Who built the program to use GPUs wonders why it does not; who did not, need not be told.
+void say_device() {
+  const trainer::Machine machine = trainer::find_gpus();
+  if (machine.built_with_cuda) fmt::print(stderr, "{}\n", trainer::cpu_reason(machine));
+}
+
 }  // namespace
 
 Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings,
@@ -78,6 +86,7 @@ Runtime::Runtime(distributed::Communicator& communicator, const trainer::Runtime
   communicator_.set_timeout(std::max<std::chrono::seconds>(timeout_, kStartUpTimeout));
   threads_ = threads_of_a_rank(communicator_, settings.threads());
   at::set_num_threads(threads_);
+  if (communicator_.rank() == 0 && settings.device() == trainer::Runtime::AUTO) say_device();
 }
 
 Runtime::~Runtime() = default;

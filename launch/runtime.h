@@ -18,7 +18,8 @@ namespace sbm::launch {
 /// holds; from then on runtime.timeout_seconds.
 class Runtime {
  public:
-  /// Collective: a rank's share of the processors depends on how many ranks its host has.
+  /// Collective: a rank's share of the processors depends on how many ranks its host has. With
+  /// runtime.device AUTO a program built for GPUs says on stderr why it computes on the CPU.
   /// `log`: this rank's log file, which the watchdog's last words go to besides stderr; may be
   /// empty or missing.
   Runtime(distributed::Communicator& communicator, const trainer::Runtime& settings,

@@ -235,7 +235,8 @@ void check_runtime(const Config& config, Checker& checker) {
                   "true");
   }
   if (runtime.device() == Runtime::CUDA) {
-    checker.wrong("runtime.device", "AUTO or CPU", "CUDA, which this program was built without");
+    checker.wrong("runtime.device", "AUTO or CPU",
+                  "CUDA, on which this version does not compute yet (see sbm doctor)");
   }
   checker.whole("runtime.threads", runtime.threads(), 0, 4096);
   checker.whole("runtime.timeout_seconds", runtime.timeout_seconds(), 1, 7 * 24 * 3600);

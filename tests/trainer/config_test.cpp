@@ -237,7 +237,7 @@ TEST(Validation, RefusesWhatIsNotBuiltYet) {
               IsEmpty());
   EXPECT_THAT(config_problems(config),
               ElementsAre(HasSubstr("model.attention.dropout: expected 0 with attention.type FULL"),
-                          HasSubstr("runtime.device: expected AUTO or CPU")));
+                          HasSubstr("runtime.device: expected AUTO or CPU, found CUDA")));
 }
 
 TEST(Validation, RoundsMembershipsOnlyWhereThereAreSomeAndOnTheCpu) {
