@@ -141,6 +141,8 @@ StandInNccl::~StandInNccl() {
   EXPECT_TRUE(life_ == Life::kDestroyed || life_ == Life::kAborted)
       << "a communicator is neither destroyed nor aborted";
   EXPECT_EQ(depth_, 0) << "a group is still open";
+  keep(hello_);
+  for (auto& exchange : unfinished_) keep(std::move(exchange));
   if (life_ == Life::kDestroyed) MPI_Comm_free(&comm_);
 }
 
@@ -233,7 +235,6 @@ NcclResult StandInNccl::abort(NcclHandle comm) {
   life_ = Life::kAborted;
   // Messages under way keep their memory.
   keep_lasting_memory();
-  keep(hello_);
   launching_.reset();
   return NcclResult::kSuccess;
 }
@@ -264,14 +265,16 @@ NcclResult StandInNccl::group_end() {
 
 void StandInNccl::launch() {
   Group group = *std::exchange(launching_, std::nullopt);
-  streams_.enqueue(group.stream,
-                   {.name = "NCCL",
-                    .accesses = std::move(group.accesses),
-                    .run = [this, exchange = group.exchange] {
-                      if (!aborted()) return exchange->poll();
-                      keep(exchange);  // the kernel returns; what MPI has of it must stay
-                      return true;
-                    }});
+  unfinished_.push_back(group.exchange);
+  streams_.enqueue(group.stream, {.name = "NCCL",
+                                  .accesses = std::move(group.accesses),
+                                  .run = [this, exchange = group.exchange] {
+                                    if (!aborted() && !exchange->poll()) return false;
+                                    // The kernel of an aborted one returns, but MPI still has its
+                                    // messages.
+                                    if (!aborted()) std::erase(unfinished_, exchange);
+                                    return true;
+                                  }});
 }
 
 NcclResult StandInNccl::begin_call(const char* call, NcclHandle comm, StreamHandle stream) {

@@ -93,6 +93,7 @@ class StandInNccl final : public NcclLibrary {
   std::shared_ptr<Exchange> hello_;
   std::optional<Group> open_;       ///< between group_start and group_end
   std::optional<Group> launching_;  ///< not yet in its stream
+  std::vector<std::shared_ptr<Exchange>> unfinished_;
   bool failed_ = false;
 };
 

@@ -119,6 +119,7 @@ TEST(NcclCommunicator, OneThreadCallsNccl) {
 TEST_F(NcclFailure, AnAsynchronousErrorOfOneRankIsEveryRanksError) {
   for (const bool in_stream : {false, true}) {
     StandInGroup group(11, is_culprit() ? StandInFaults{.async_error_at = 2} : StandInFaults{});
+    world().barrier()->wait();  // a rank that still starts would hear of it there
     group.communicator->set_step(7);
     const TestBuffer<std::int64_t> one(*group.memory, std::vector<std::int64_t>{1});
     const std::string message = message_of<CommunicationError>([&] {
@@ -141,11 +142,12 @@ TEST_F(NcclFailure, AnAsynchronousErrorOfOneRankIsEveryRanksError) {
 
 TEST_F(NcclFailure, ACallThatNcclRefusesIsEveryRanksError) {
   StandInGroup group(12, is_culprit() ? StandInFaults{.call_error_at = 0} : StandInFaults{});
-  world().barrier()->wait();  // a rank that still starts would hear of it there
-  const TestBuffer<std::byte> bytes(*group.memory, 16);
+  world().barrier()->wait();
+  // Needs every rank's part: a broadcast could be done on its root before the culprit refuses.
+  const TestBuffer<std::int64_t> one(*group.memory, std::vector<std::int64_t>{1});
   const std::string message = message_of<CommunicationError>(
-      [&] { group.communicator->broadcast(bytes.span(), 0)->wait(); });
-  EXPECT_THAT(message, AllOf(HasSubstr("ncclBroadcast failed: invalid argument"),
+      [&] { group.communicator->all_reduce_sum(one.span())->wait(); });
+  EXPECT_THAT(message, AllOf(HasSubstr("ncclAllReduce failed: invalid argument"),
                              ContainsRegex("nccl_communicator.cpp:[0-9]+")));
   expect_one_message(message);
 }
