@@ -2,13 +2,10 @@
 
 #include <cmath>
 
+#include "base/host_device.h"
+
 // The update of one weight, for the processor and, compiled by nvcc with --fmad=false, for the GPU:
 // the same operations in the same order, each rounded to fp32, so the same bits.
-#ifdef __CUDACC__
-#define SBM_HOST_DEVICE __host__ __device__
-#else
-#define SBM_HOST_DEVICE
-#endif
 
 namespace sbm::distributed {
 

@@ -14,6 +14,8 @@
 namespace sbm::distributed {
 namespace {
 
+static_assert(kChunkValues == FlatLayout::kChunk);
+
 /// Of a launch, whose code the kernels' floor of headers carries as a number.
 void check_launch(int code, const char* kernel,
                   std::source_location where = std::source_location::current()) {

@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostBlocks = 2048;
-constexpr std::int64_t kChunk = 4096;
 constexpr int kLanes = 8;
 constexpr int kTreeLevels = 10;
 
@@ -41,8 +40,8 @@ __global__ void sum_squares_kernel(const float* values, std::int64_t chunks, dou
     const std::int64_t chunk = base + first % 4;
     double sum = 0.0;
     if (chunk < chunks) {
-      const float* const own = values + chunk * kChunk;
-      for (std::int64_t i = lane; i < kChunk; i += kLanes) {
+      const float* const own = values + chunk * kChunkValues;
+      for (std::int64_t i = lane; i < kChunkValues; i += kLanes) {
         const double x = own[i];
         sum += x * x;
       }

@@ -9,6 +9,8 @@
 // allocation, capturable in a graph.
 namespace sbm::distributed {
 
+/// Values of one sum of squares: FlatLayout::kChunk, which nvcc need not read the header of.
+inline constexpr std::int64_t kChunkValues = 4096;
 inline constexpr int kMostAdditions = 32;
 inline constexpr int kMostSegments = 64;
 

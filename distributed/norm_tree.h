@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "base/host_device.h"
 #include "base/tree_sum.h"
-#include "distributed/adamw_element.h"
 
 // The tree of base/tree_sum.h for the threads of a block: each sums one node some levels below the
 // root, and the levels above are added pairwise. For processor and GPU alike.
