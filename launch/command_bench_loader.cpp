@@ -119,6 +119,13 @@ int run_loader(const Options& options) {
     configs.push_back(trainer::load_config(file, options.overrides));
   }
   const auto folders = folders_by_task(options);
+  for (const auto& [task, folder] : folders) {
+    if (std::none_of(configs.begin(), configs.end(), [&task = task](const trainer::Config& config) {
+          return config.task().name() == task;
+        })) {
+      throw ConfigError(folder.string() + ": expected data of a task of --config, found " + task);
+    }
+  }
   std::optional<StandInFolder> stand_ins;
   at::set_num_threads(1);
   nlohmann::json results = nlohmann::json::array();

@@ -147,6 +147,12 @@ TEST(Bench, LoaderAnswersForEachConfiguration) {
   std::vector<std::string> twice = command;
   twice.push_back("--data=" + data);
   EXPECT_EQ(run(twice).code, 2);
+  const Outcome unused = run({SBM_PROGRAM, "bench", "loader", "--config=" + words.string(),
+                              "--data=" + data, "--work-dir=" + folder.path().string()});
+  EXPECT_EQ(unused.code, 2);
+  EXPECT_NE(unused.err.find("expected data of a task of --config, found lra/listops"),
+            std::string::npos)
+      << unused.err;
 }
 
 TEST(Bench, GoalsSayOfWhichSizes) {
