@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Runs on a GPU what docs/gpu-checklist.md names as the `Command:` of a check, and writes a record in Markdown.
 #
-#   tests/gpu.sh --pack FOLDER [BUILD]     copies what the checks need out of BUILD (build/release) into
-#                                          FOLDER, at most 60 MiB; carry that to the machine with the GPU
-#   FOLDER/gpu.sh [--record FILE]          runs there: no network, no MPI, no compiler; writes record.md
+#   tests/gpu.sh --pack FOLDER       copies what the checks need out of build/release and, where it is built,
+#                                    build/cuda into FOLDER, at most 60 MiB; carry that to the machine with the GPU
+#   FOLDER/gpu.sh [--record FILE]    runs there: no network, no MPI, no compiler; writes record.md
+#
+# The operators on LibTorch's tensors need that machine's own LibTorch 2.11 for CUDA 13: the folder SBM_TORCH_DIR
+# (with lib/), or the one that its python3 imports.
 #
 # The commands are those that the checklist names, run in FOLDER, together for less than 8 minutes. A check
 # whose program was not packed is skipped, and so is everything, with the reason, where there is no GPU.
@@ -21,17 +24,24 @@ refuse() {
 }
 
 pack() {
-  local folder=$1 root build
+  local folder=$1 root build cuda programs
   root=$(cd "$here/.." && pwd)
-  build=${2:-$root/build/release}
+  build=$root/build/release cuda=$root/build/cuda
   [ -x "$build/cuda_device_tests" ] || refuse "expected $build/cuda_device_tests; build the target cuda_device_tests"
   mkdir -p "$folder/tests/kernels"
+  programs=("$build/cuda_device_tests")
   strip -o "$folder/cuda_device_tests" "$build/cuda_device_tests"
-  # What that machine need not have.
   mkdir -p "$folder/lib"
-  ldd "$build/cuda_device_tests" | awk '$1 ~ /^lib(hwy|xxhash)/ { print $3 }' | while read -r library; do
-    cp -L "$library" "$folder/lib/$(basename "$library")"
-  done
+  if [ -x "$cuda/kernels_torch_tests" ]; then
+    strip -o "$folder/kernels_torch_tests" "$cuda/kernels_torch_tests"
+    strip -o "$folder/lib/libsbm_kernels_torch.so" "$cuda/kernels/libsbm_kernels_torch.so"
+    programs+=("$cuda/kernels_torch_tests")
+  else
+    echo "not packed: kernels_torch_tests, which is not in $cuda; ./tests/run.sh --cuda builds it"
+  fi
+  # What that machine need not have.
+  for program in "${programs[@]}"; do ldd "$program"; done | awk '$1 ~ /^lib(hwy|xxhash)/ { print $3 }' | sort -u |
+    while read -r library; do cp -L "$library" "$folder/lib/$(basename "$library")"; done
   cp -r "$root/tests/kernels/golden" "$folder/tests/kernels/"
   cp "$root/tests/gpu.sh" "$root/docs/gpu-checklist.md" "$folder/"
   local mib
@@ -45,7 +55,7 @@ case ${1:-} in
   -h | --help) usage; exit 0 ;;
   --pack)
     [ -n "${2:-}" ] || refuse "--pack expects a folder"
-    pack "$2" "${3:-}"
+    pack "$2"
     exit 0
     ;;
   --record)
@@ -57,7 +67,11 @@ case ${1:-} in
 esac
 
 cd "$here"
-export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+torch=${SBM_TORCH_DIR:-$(python3 -c 'import os, torch; print(os.path.dirname(torch.__file__))' 2>/dev/null)} || torch=
+# pip lays NVIDIA's libraries beside torch.
+libraries=$here/lib
+for folder in ${torch:+"$torch/lib" "$torch"/../nvidia/*/lib}; do libraries+=:$folder; done
+export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 [ -x ./cuda_device_tests ] || refuse "expected cuda_device_tests beside this script; --pack makes such a folder"
 if ! device=$(./cuda_device_tests --device); then
   echo "skipped: $device"
@@ -90,9 +104,11 @@ while IFS=$'\t' read -r claim command; do
   number=$((number + 1))
   began=$SECONDS
   left=$((limit_seconds - (SECONDS - start)))
-  program=${command%% *}
-  if [[ $program == ./* && ! -x $program ]]; then
+  program=$(grep -oE '(^| )\./[^ ]+' <<<"$command" | head -n 1 | tr -d ' ' || true)
+  if [ -n "$program" ] && [ ! -x "$program" ]; then
     result="skipped: $program was not packed"
+  elif [ -n "$program" ] && lacking=$(ldd "$program" 2>/dev/null | awk '/not found/ { printf "%s ", $1 }') && [ -n "$lacking" ]; then
+    result="skipped: $program lacks ${lacking% }; is there a LibTorch 2.11 for CUDA 13? (SBM_TORCH_DIR)"
   elif [ "$left" -le 0 ]; then
     result="skipped: the $limit_seconds s are over"
     failed=$((failed + 1))
@@ -100,7 +116,16 @@ while IFS=$'\t' read -r claim command; do
     code=0
     timeout "$left" bash -c "$command" >"$logs/$number" 2>&1 </dev/null || code=$?
     case $code in
-      0) result=passed ;;
+      0)
+        # A filter that finds nothing, or tests that all skip themselves, confirm nothing.
+        passed=$(grep -oE '^\[  PASSED  \] [0-9]+' "$logs/$number" | grep -oE '[0-9]+$' || true)
+        if [ "${passed:-0}" -gt 0 ]; then
+          result="passed ($passed tests)"
+        else
+          result="FAILED: no test ran: $(grep -m1 SKIPPED "$logs/$number" || tail -n 1 "$logs/$number")"
+          failed=$((failed + 1))
+        fi
+        ;;
       77) result="skipped: $(tail -n 1 "$logs/$number")" ;;
       *)
         result="FAILED, exit code $code"
