@@ -131,6 +131,27 @@ TEST(SamplerCudaEquality, EveryOrderGivesTheSame) {
   for_each_order([&] { expect_reference(problem, choice, draw_on_device(problem, choice)); });
 }
 
+// Proposal weights are rounded up, and arrivals thinned by what that added, at keys whose exponent
+// is more than 16 above the least: 31, that of all small ones, beside 14, that of a membership
+// of 1.
+TEST(SamplerCudaEquality, ArrivalsAtKeysOfFarSmallerMemberships) {
+  Problem problem = mixed_problem(6, 1, 2, 40, 300, 20, 0.002F);
+  for (std::size_t i = 0; i < problem.key.size(); ++i) {
+    if (i / 20 % 2 == 1) problem.key[i] *= 0x1p-20F;
+    if (i % 6000 == 0) problem.key[i] = 1.0F;
+  }
+  problem.params.exploration = 0.002;
+  std::int64_t linear = 0;
+  std::int64_t cells = 0;
+  count_branches(problem, linear, cells);
+  EXPECT_EQ(linear, 80);
+  SamplerChoice choice;
+  choice.plan.path = AttentionPath::kSparse;
+  choice.edge_capacity = room_for_all(problem);
+  const DrawnGraphs drawn = draw_on_device(problem, choice);
+  expect_reference(problem, choice, drawn);
+}
+
 TEST(SamplerCudaEquality, LargerGraphsLikeTheCpu) {
   Problem problem = mixed_problem(9, 1, 1, 400, 1500, 32, 0.02F);
   problem.params.exploration = 0.002;
