@@ -234,7 +234,7 @@ main() {
     say "will download into .deps/cuda (110 MB; 280 MB stay): $(wanted_stamp "$cuda_requirements" | grep '==' | tr '\n' ' ')"
   fi
   if [ "$need_libraries" = yes ]; then
-    say "will download into .deps/libtorch for CUDA (1.9 GB; 2.7 GB stay): $(wanted_stamp "$library_requirements" | grep '==' | tr '\n' ' ')"
+    say "will download into .deps/libtorch for CUDA (1.9 GB; 3.1 GB stay): $(wanted_stamp "$library_requirements" | grep '==' | tr '\n' ' ')"
   fi
   if [ "$need_arm64" = yes ]; then
     say "will download into .deps/arm64 (1 MB): ${arm64_libraries[*]}, for arm64"
